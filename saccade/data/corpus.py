@@ -1,0 +1,178 @@
+"""Encoded pairs on disk, and batches out of them in an order that only the seed and the step decide."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saccade.data.pairs import Pair, PairFile
+from saccade.data.tokens import PAD, START, UNKNOWN, Vocabulary
+
+_CHUNK = 2000
+
+
+class Batch(NamedTuple):
+    """Some pairs side by side.
+
+    source:  ids with the end token, zero at padding, `[batch, source]`.
+    lengths: how many of each row are real, `[batch]`.
+    before:  the previous target tokens, the start token first, `[batch, target]`.
+    target:  the tokens to predict, the end token last, `[batch, target]`.
+    """
+
+    source: Tensor
+    lengths: Tensor
+    before: Tensor
+    target: Tensor
+
+
+def collate(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Batch:
+    """Put encoded pairs side by side."""
+    source, target = (torch.nn.utils.rnn.pad_sequence(list(rows), True, PAD) for rows in (sources, targets))
+    before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=START)
+    return Batch(source, torch.tensor([len(row) for row in sources]), before, target)
+
+
+class Vocabularies(NamedTuple):
+    """The two vocabularies of a translator."""
+
+    source: Vocabulary
+    target: Vocabulary
+
+
+class Corpus:
+    """Encoded pairs in memory-mapped files, so that a corpus may be larger than memory.
+
+    Attributes:
+        too_long: pairs left out because a side was longer than allowed.
+        unknown: tokens that the vocabularies do not know, both sides.
+    """
+
+    def __init__(self, folder: Path, name: str, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int):
+        self.too_long, self.unknown = 0, 0
+        paths = [folder / f"{name}.{side}" for side in Vocabularies._fields]
+        lengths: list[list[int]] = [[], []]
+        digest = hashlib.sha256()
+        with open(paths[0], "wb") as source, open(paths[1], "wb") as target:
+            for rows in self._encoded(pairs, vocabularies, max_length):
+                for file, length, row in zip((source, target), lengths, rows, strict=True):
+                    data = np.asarray(row, dtype=np.int32).tobytes()
+                    digest.update(len(row).to_bytes(4, "little") + data)
+                    file.write(data)
+                    length.append(len(row))
+        self.fingerprint = digest.hexdigest()
+        self._offsets = [np.cumsum([0, *length], dtype=np.int64) for length in lengths]
+        self._ids = [np.memmap(path, np.int32, "r") if length else None for path, length in zip(paths, lengths, strict=True)]
+
+    def _encoded(
+        self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int
+    ) -> Iterator[tuple[list[int], list[int]]]:
+        for chunk in _chunks(pairs):
+            sides = zip(vocabularies, zip(*chunk, strict=True), strict=True)
+            for rows in zip(*(vocabulary.encode_many(texts) for vocabulary, texts in sides), strict=True):
+                if max(map(len, rows)) > max_length:
+                    self.too_long += 1
+                else:
+                    self.unknown += sum(row.count(UNKNOWN) for row in rows)
+                    yield rows
+
+    def __len__(self) -> int:
+        return len(self._offsets[0]) - 1
+
+    @property
+    def lengths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The number of tokens of each source and of each target."""
+        return np.diff(self._offsets[0]), np.diff(self._offsets[1])
+
+    def _rows(self, side: int, indices: NDArray[np.int64]) -> list[Tensor]:
+        ids, offsets = self._ids[side], self._offsets[side]
+        assert ids is not None
+        return [torch.from_numpy(ids[offsets[i] : offsets[i + 1]].astype(np.int64)) for i in indices]
+
+    def batch(self, indices: NDArray[np.int64]) -> Batch:
+        """The pairs at these indices."""
+        return collate(self._rows(0, indices), self._rows(1, indices))
+
+    def in_order_of_length(self, size: int) -> list[NDArray[np.int64]]:
+        """The indices of every pair once, those of like length together: for measuring."""
+        order = np.argsort(self.lengths[0], kind="stable")
+        return [order[begin : begin + size] for begin in range(0, len(order), size)]
+
+
+class Schedule:
+    """Which pairs make up the batch of a training step: a pure function of seed and step.
+
+    Each epoch takes a new permutation; neighbours in it are sorted by length within pools of 50 batches, so that a
+    batch holds little padding; the order of the batches is shuffled again.
+
+    >>> schedule = Schedule(np.array([3, 1, 2, 1, 5]), batch_size=2, seed=0)
+    >>> sorted(np.concatenate([schedule[step] for step in range(schedule.per_epoch)]).tolist())
+    [0, 1, 2, 3, 4]
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int):
+        self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
+        self.per_epoch = -(-len(lengths) // batch_size)
+        self._epoch, self._batches = -1, [np.empty(0, np.int64)]
+
+    def __getitem__(self, step: int) -> NDArray[np.int64]:
+        epoch, position = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._plan(np.random.default_rng([self.seed, epoch]))
+        return self._batches[position]
+
+    def _plan(self, random: np.random.Generator) -> list[NDArray[np.int64]]:
+        order = random.permutation(len(self.lengths))
+        pool = 50 * self.batch_size
+        batches = []
+        for begin in range(0, len(order), pool):
+            some = order[begin : begin + pool]
+            some = some[np.argsort(self.lengths[some], kind="stable")]
+            batches += [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
+        return [batches[i] for i in random.permutation(len(batches))]
+
+
+class HeldOut:
+    """A part of a file kept from training: about one input in twenty, at most 2,000 pairs, chosen by the seed.
+
+    It is chosen by the source text, so that an input that occurs twice is never on both sides.
+
+    Attributes:
+        count: how many pairs are held out.
+        shared: True where the file has too few different inputs to be parted; then all of it is used for both.
+    """
+
+    def __init__(self, file: PairFile, seed: int):
+        self.file, self._salt = file, seed.to_bytes(8, "little", signed=True)
+        hashes = np.fromiter((self._hash(pair) for pair in file), np.uint64)
+        wanted = min(max(len(hashes) // 20, 1), 2000)
+        self._threshold = int(np.partition(hashes, wanted - 1)[wanted - 1])
+        self.count = int((hashes <= self._threshold).sum())
+        self.shared = self.count == len(hashes)
+
+    def _hash(self, pair: Pair) -> int:
+        return int.from_bytes(hashlib.blake2b(pair.source.encode(), digest_size=8, salt=self._salt).digest(), "little")
+
+    def training(self) -> Iterator[Pair]:
+        """The pairs to train on."""
+        return (pair for pair in self.file if self.shared or self._hash(pair) > self._threshold)
+
+    def held_out(self) -> Iterator[Pair]:
+        """The pairs kept from training."""
+        return (pair for pair in self.file if self.shared or self._hash(pair) <= self._threshold)
+
+
+def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    chunk: list[Pair] = []
+    for pair in pairs:
+        chunk.append(pair)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,132 @@
+"""Texts to token ids and back: characters, words or byte-pair pieces, learned from a person's own files."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from saccade.errors import RunError
+
+Level = Literal["char", "word", "bpe"]
+
+PAD, START, END, UNKNOWN = range(4)
+SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
+
+# A word keeps the space before it (as ▁), punctuation stands alone, and the pieces joined give the text back.
+_WORDS = Regex(r"▁?[\p{L}\p{M}\p{N}_]+|▁?[^\s▁\p{L}\p{M}\p{N}_]|\s|▁")
+
+
+class Tokens(NamedTuple):
+    """An encoded text: ids with the end token last, and how each reads; `</s>` stands for the end."""
+
+    ids: list[int]
+    labels: list[str]
+
+
+class Vocabulary:
+    """A tokenizer of the Hugging Face library with the four special tokens of this house in front.
+
+    >>> vocabulary = learn(["to be", "to see"], "char")
+    >>> vocabulary.encode("bet").labels
+    ['b', 'e', 't', '</s>']
+    >>> vocabulary.decode(vocabulary.encode("to be").ids)
+    'to be'
+    """
+
+    def __init__(self, tokenizer: Tokenizer):
+        self.tokenizer = tokenizer
+        self.size: int = tokenizer.get_vocab_size()
+
+    def encode(self, text: str) -> Tokens:
+        """The ids and labels of a text; what was never seen in training is `<unk>` in ids and itself in labels."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        labels = [
+            text[begin:end] if identity == UNKNOWN else _readable(token)
+            for identity, token, (begin, end) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
+        ]
+        return Tokens([*encoding.ids, END], [*labels, SPECIAL[END]])
+
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, the end token last; on all cores."""
+        encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [[*encoding.ids, END] for encoding in encodings]
+
+    def label(self, identity: int) -> str:
+        """How a token reads."""
+        return _readable(self.tokenizer.id_to_token(identity))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some ids, special tokens left out."""
+        text: str = self.tokenizer.decode([i for i in ids if i >= len(SPECIAL)], skip_special_tokens=False)
+        return text
+
+    def to_json(self) -> str:
+        """The whole tokenizer as JSON."""
+        text: str = self.tokenizer.to_str(pretty=True)
+        return text
+
+
+def _readable(token: str) -> str:
+    # ▁ marks the space before a word or piece; alone it is a space.
+    return " " if token == "▁" else token.removeprefix("▁")
+
+
+def learn(texts: Iterable[str], level: Level, size: int = 8000) -> Vocabulary:
+    """Learn a vocabulary from texts, read once.
+
+    Args:
+        level: "char" takes every code point; "word" the most frequent words and punctuation marks; "bpe" byte-pair
+            pieces (Sennrich et al. 2016), with the 256 bytes added so that no text is unknown.
+        size: the largest number of tokens, special ones included, for words and pieces.
+    """
+    tokenizer = _blank(level)
+    common = {"special_tokens": SPECIAL, "show_progress": False}
+    if level == "bpe":
+        trainer = trainers.BpeTrainer(vocab_size=max(size - 256, len(SPECIAL)), **common)
+    else:
+        trainer = trainers.WordLevelTrainer(vocab_size=size if level == "word" else 10**9, **common)
+    tokenizer.train_from_iterator(texts, trainer)
+    return Vocabulary(_finished(tokenizer, level))
+
+
+def load(path: Path) -> Vocabulary:
+    """Read a vocabulary that `to_json` wrote.
+
+    Raises:
+        RunError: no such file, or not a tokenizer.
+    """
+    try:
+        return Vocabulary(Tokenizer.from_str(path.read_text("utf-8")))
+    except Exception as error:  # the library raises bare Exception
+        raise RunError(f"{path}: expected a tokenizer; got {str(error).splitlines()[0]}") from None
+
+
+def _blank(level: Level) -> Tokenizer:
+    if level == "char":
+        tokenizer = Tokenizer(models.WordLevel(unk_token=SPECIAL[UNKNOWN]))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?m:.|\n)"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+        return tokenizer
+    model = models.WordLevel(unk_token=SPECIAL[UNKNOWN]) if level == "word" else models.BPE(byte_fallback=True)
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(split=False), pre_tokenizers.Split(_WORDS, "isolated")]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)]
+    )
+    return tokenizer
+
+
+def _finished(tokenizer: Tokenizer, level: Level) -> Tokenizer:
+    """The trained tokenizer, in which special tokens are no longer found in text: a text may say `<s>` and mean it."""
+    parts: dict[str, Any] = json.loads(tokenizer.to_str())
+    parts["added_tokens"] = []
+    if level == "bpe":
+        vocabulary = parts["model"]["vocab"]
+        for byte in range(256):
+            vocabulary.setdefault(f"<0x{byte:02X}>", len(vocabulary))
+        parts["model"]["unk_token"] = SPECIAL[UNKNOWN]
+    return Tokenizer.from_str(json.dumps(parts, ensure_ascii=False))

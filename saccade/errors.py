@@ -1,0 +1,24 @@
+"""The error classes: a user's mistake, said in one line with what was expected, what came, and where."""
+
+
+class SaccadeError(ValueError):
+    """A mistake that the user can mend. The command line prints its one line and no traceback."""
+
+
+class DataError(SaccadeError):
+    """A data file that cannot be read as what it should be; names the file and the line."""
+
+
+class RunError(SaccadeError):
+    """A run folder that is missing, broken, too new, or not the one that was asked for."""
+
+
+class OptionError(SaccadeError):
+    """An option whose value cannot be used; names the option and the choices."""
+
+
+class MissingExtraError(SaccadeError, ImportError):
+    """A library of an optional extra is not installed; names the extra."""
+
+    def __init__(self, library: str, extra: str):
+        super().__init__(f"this needs {library}, which is not installed: pip install 'saccade[{extra}]'")

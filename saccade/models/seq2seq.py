@@ -1,0 +1,137 @@
+"""The recurrent encoder-decoder with attention between its halves."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from saccade import masks
+from saccade.attention.base import Memory
+from saccade.attention.build import build
+from saccade.attention.catalogue import AttentionName
+from saccade.layers import CellName
+from saccade.layers.cells import CellState, StackedCell
+from saccade.layers.recurrent import BidirectionalEncoder
+
+
+@dataclass(frozen=True)
+class Seq2SeqConfig:
+    """The shape of a `Seq2Seq`; vocabulary sizes include the special tokens."""
+
+    source_vocab: int
+    target_vocab: int
+    attention: AttentionName
+    encoder: CellName
+    decoder: CellName
+    embedding: int
+    hidden: int
+    """Width of the encoder's states (both directions together), of the decoder's and of the attention's network."""
+    layers: int
+    dropout: float
+
+
+class DecoderState(NamedTuple):
+    """What the decoder carries from step to step; every tensor is `[batch, ...]`."""
+
+    cells: CellState
+
+
+class Step(NamedTuple):
+    """What one step of the decoder gives: logits `[batch, vocab]`, weights `[batch, source]` or None, the new state."""
+
+    logits: Tensor
+    weights: Tensor | None
+    state: DecoderState
+
+
+class Seq2Seq(nn.Module):
+    """The attentional encoder-decoder of Bahdanau et al. 2015, §3, A.1 and A.2, with any mechanism between.
+
+    The encoder reads the source in both directions. At each step the mechanism is queried with the decoder's previous
+    state s_{i-1} (A.1.2) and the cell reads the previous token and the context: `s_i = cell([E y_{i-1}; c_i], s_{i-1})`
+    (A.2.2). The prediction is `softmax(V tanh(C [s_i; c_i]))`, the attentional vector of Luong et al. 2015, eq. 5,
+    where Bahdanau has a maxout layer; like theirs, it sees the state and the context.
+
+    Token 0 is padding.
+
+    >>> config = Seq2SeqConfig(11, 7, "additive", "lstm", "gru", embedding=4, hidden=6, layers=1, dropout=0.0)
+    >>> source, target = torch.tensor([[4, 5, 2], [4, 2, 0]]), torch.tensor([[1, 4], [1, 5]])
+    >>> logits, weights = Seq2Seq(config)(source, torch.tensor([3, 2]), target)
+    >>> logits.shape, weights.shape
+    (torch.Size([2, 2, 7]), torch.Size([2, 2, 3]))
+    """
+
+    def __init__(self, config: Seq2SeqConfig):
+        super().__init__()
+        self.config, size = config, config.hidden
+        self.source_embedding = nn.Embedding(config.source_vocab, config.embedding, padding_idx=0)
+        self.target_embedding = nn.Embedding(config.target_vocab, config.embedding, padding_idx=0)
+        options = {"layers": config.layers, "dropout": config.dropout}
+        self.encoder = BidirectionalEncoder(config.encoder, config.embedding, size, **options)
+        self.attention = build(config.attention, query_dim=size, key_dim=size, hidden_dim=size)
+        self.cells = StackedCell(config.decoder, config.embedding + size, size, **options)
+        self.start = nn.Linear(size, config.layers * (size + self.cells.cell_dim))
+        self.attentional = nn.Linear(2 * size, size, bias=False)
+        self.output = nn.Linear(size, config.target_vocab)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def remember(
+        self, source: Int[Tensor, "batch source"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Memory, DecoderState]:
+        """Read a batch of sources: the memory that is attended to and the decoder's first state.
+
+        Args:
+            source: token ids, `[batch, source]`.
+            lengths: how many of each row are real, `[batch]`, at least 1.
+        """
+        encoded = self.encoder(self.dropout(self.source_embedding(source)), lengths)
+        if self.config.attention == "none":
+            states, mask = encoded.summary[:, None], None
+        else:
+            states, mask = encoded.states, masks.padding(lengths, source.shape[1])
+        states = self.dropout(states)
+        return self.attention.remember(states, states, mask=mask), self._first_state(encoded.summary)
+
+    def _first_state(self, summary: Tensor) -> DecoderState:
+        # tanh(W h), A.2.2; an LSTM's memory cell is not bounded, so its part is left linear.
+        start = self.start(summary).unflatten(1, (self.config.layers, -1))
+        hidden, cell = start.split([self.config.hidden, self.cells.cell_dim], -1)
+        return DecoderState(CellState(torch.tanh(hidden), cell))
+
+    def step(self, token: Int[Tensor, " batch"], memory: Memory, state: DecoderState) -> Step:
+        """Read the previous token `[batch]` and predict the next."""
+        embedded = self.dropout(self.target_embedding(token))
+        output, context, weights, state = self._advance(embedded, memory, state)
+        return Step(self._predict(output, context), weights, state)
+
+    def forward(
+        self,
+        source: Int[Tensor, "batch source"],
+        lengths: Int[Tensor, " batch"],
+        target: Int[Tensor, "batch target"],
+    ) -> tuple[Float[Tensor, "batch target vocab"], Float[Tensor, "batch target source"] | None]:
+        """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
+        memory, state = self.remember(source, lengths)
+        outputs, contexts, alignment = [], [], []
+        for embedded in self.dropout(self.target_embedding(target)).unbind(1):
+            output, context, weights, state = self._advance(embedded, memory, state)
+            outputs.append(output)
+            contexts.append(context)
+            alignment.append(weights)
+        logits = self._predict(torch.stack(outputs, 1), torch.stack(contexts, 1))
+        shown = [weights for weights in alignment if weights is not None]
+        return logits, torch.stack(shown, 1) if shown else None
+
+    def _advance(
+        self, embedded: Tensor, memory: Memory, state: DecoderState
+    ) -> tuple[Tensor, Tensor, Tensor | None, DecoderState]:
+        context, weights, _ = self.attention.read(state.cells.hidden[:, -1], memory)
+        output, cells = self.cells(torch.cat([embedded, context], -1), state.cells)
+        return output, context, weights, DecoderState(cells)
+
+    def _predict(self, output: Tensor, context: Tensor) -> Tensor:
+        attentional = torch.tanh(self.attentional(torch.cat([output, context], -1)))
+        logits: Tensor = self.output(self.dropout(attentional))
+        return logits

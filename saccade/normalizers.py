@@ -1,0 +1,28 @@
+"""From scores to weights."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def softmax(
+    scores: Float[Tensor, "*batch query key"], mask: Bool[Tensor, "*batch query key"] | None = None
+) -> Float[Tensor, "*batch query key"]:
+    """Weights that sum to one over the slots that may be attended: `w_j = exp(s_j) / sum_k exp(s_k)`.
+
+    A row with no allowed slot gets zero weights and a zero gradient, never NaN. What stands under the mask, NaN and
+    infinity included, has no influence.
+
+    Args:
+        scores: `[..., query, key]`, any floating dtype; the result has the same.
+        mask: boolean, broadcastable to `scores`, True = may attend.
+
+    >>> import torch
+    >>> softmax(torch.zeros(1, 4), torch.tensor([[True, True, False, False]])).tolist()
+    [[0.5, 0.5, 0.0, 0.0]]
+    """
+    if mask is None:
+        return scores.softmax(-1)
+    # A row of -inf alone would be 0 / 0; a row of zeros is harmless and is wiped out below.
+    somewhere = mask.any(-1, keepdim=True)
+    scores = scores.masked_fill(~mask, -float("inf")).masked_fill(~somewhere, 0.0)
+    return scores.softmax(-1).masked_fill(~mask, 0.0)

@@ -1,0 +1,125 @@
+"""The run folder: what a training leaves behind, readable by anyone who was given it.
+
+    config.json              format version, task, options, model, data, scores
+    tokenizer-source.json    tokenizer-target.json
+    weights.safetensors      the best weights so far
+    metrics.jsonl            one line a validation
+    checkpoints/             for --resume alone; the only place with pickles, read with weights_only=True
+    tensorboard/             the same figures as events
+
+Loading a run for use reads JSON and safetensors and nothing else. Everything is written whole or not at all.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from saccade.errors import RunError
+from saccade.files import write_atomic
+
+FORMAT = 1
+CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.jsonl"
+CHECKPOINTS, TENSORBOARD, SCRATCH = "checkpoints", "tensorboard", "scratch"
+_OURS = {CONFIG, WEIGHTS, METRICS, CHECKPOINTS, TENSORBOARD, SCRATCH, "tokenizer-source.json", "tokenizer-target.json"}
+_OURS |= {"maps.html", "map.png"}
+
+
+class Run:
+    """A run folder.
+
+    >>> import tempfile
+    >>> run = Run(Path(tempfile.mkdtemp()))
+    >>> run.exists()
+    False
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def path(self, name: str) -> Path:
+        """A file or folder of the run."""
+        return self.folder / name
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return self.path(CONFIG).is_file()
+
+    def create(self) -> None:
+        """Make the folder, or take an empty one (or one that a training left before it had begun).
+
+        Raises:
+            RunError: the folder holds something else, or cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            names = {path.name for path in self.folder.iterdir()}
+        except OSError as error:
+            raise RunError(f"{self}: expected a folder that can be written; got {error.strerror or error}") from None
+        foreign = sorted(name for name in names - _OURS if not name.startswith("."))
+        if foreign:
+            raise RunError(f"{self}: expected a new or empty folder; it holds {foreign[0]}")
+        self.path(CHECKPOINTS).mkdir(exist_ok=True)
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration, from this format or an older one.
+
+        Raises:
+            RunError: no run here, a broken file, or a format newer than this program.
+        """
+        path = self.path(CONFIG)
+        if not self.folder.is_dir():
+            raise RunError(f"{self}: expected a run folder; there is none")
+        if not path.is_file():
+            raise RunError(f"{self}: expected a run folder; it holds no {CONFIG}")
+        try:
+            config = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: expected JSON; got {error}") from None
+        if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+            raise RunError(f"{path}: expected a run's configuration with a format number; got something else")
+        if config["format"] > FORMAT:
+            raise RunError(f"{path}: expected format {FORMAT} or older; got {config['format']}, of a newer saccade")
+        return config
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write the configuration, with this format's version in front."""
+        text = json.dumps({**config, "format": FORMAT}, indent=2, ensure_ascii=False, sort_keys=True)
+        write_atomic(self.path(CONFIG), text + "\n")
+
+    def read_weights(self) -> dict[str, Tensor]:
+        """The best weights.
+
+        Raises:
+            RunError: no file, or a broken one.
+        """
+        path = self.path(WEIGHTS)
+        if not path.is_file():
+            raise RunError(f"{path}: expected trained weights; there are none (go on training with --resume)")
+        try:
+            return safetensors.torch.load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise RunError(f"{path}: expected a whole safetensors file; got {error}") from None
+
+    def write_weights(self, weights: dict[str, Tensor]) -> None:
+        """Write the best weights."""
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        write_atomic(self.path(WEIGHTS), safetensors.torch.save(contiguous))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; none where the file is not there yet."""
+        path = self.path(METRICS)
+        try:
+            return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: expected JSON lines; got {error}") from None
+
+    def write_metrics(self, lines: list[dict[str, Any]]) -> None:
+        """Write metrics.jsonl anew: it is short, and so never has a half line."""
+        write_atomic(self.path(METRICS), "".join(json.dumps(line) + "\n" for line in lines))

@@ -1,0 +1,70 @@
+"""The options of a training, with their defaults: the one place where a default stands. Imports no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from saccade.attention.catalogue import AttentionName
+from saccade.errors import OptionError
+from saccade.layers import CellName
+
+Level = Literal["char", "word", "bpe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateOptions:
+    """How to train a translator. The defaults work untouched."""
+
+    level: Level = "bpe"
+    """What a token is: a character, a word, or a byte-pair piece."""
+    vocab_size: int = 8000
+    """Largest number of tokens of each side, for words and pieces."""
+    attention: AttentionName = "additive"
+    """The mechanism between encoder and decoder; none is the plain encoder-decoder."""
+    encoder: CellName = "lstm"
+    """The recurrent cell of the encoder, which reads in both directions."""
+    decoder: CellName = "lstm"
+    """The recurrent cell of the decoder."""
+    embedding: int = 64
+    """Width of the token embeddings."""
+    hidden: int = 128
+    """Width of the encoder's states (both directions together), of the decoder's and of the attention; even."""
+    layers: int = 1
+    """Layers of the encoder and of the decoder."""
+    dropout: float = 0.1
+    """Probability of dropping an activation in training."""
+    max_length: int = 1000
+    """Pairs with more tokens than this on a side are left out, and counted."""
+    epochs: int | None = None
+    """Passes over the training pairs; without it enough for 4,000 steps, at least 8 and at most 200."""
+    batch_size: int = 32
+    """Pairs in a step."""
+    learning_rate: float = 0.005
+    """The highest learning rate; it rises over the first steps and falls to zero over the second half."""
+    patience: int = 8
+    """Stop after this many validations without a lower loss."""
+    seed: int = 0
+    """Decides the first weights, the order of the pairs, dropout and what is held out."""
+
+    def __post_init__(self) -> None:
+        least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
+        least |= {"max_length": 2, "epochs": 1, "batch_size": 1, "patience": 1, "seed": 0}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise OptionError(f"--{name.replace('_', '-')} must be at least {lowest}; got {value}")
+        if self.hidden % 2:
+            raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
+        if not 0 <= self.dropout < 1:
+            raise OptionError(f"--dropout must be at least 0 and below 1; got {self.dropout}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise OptionError(f"--learning-rate must be above 0; got {self.learning_rate}")
+
+    def epochs_for(self, steps_per_epoch: int) -> int:
+        """Passes over the data: as asked, or enough for 4,000 steps, at least 8 and at most 200.
+
+        >>> TranslateOptions().epochs_for(250)
+        16
+        """
+        if self.epochs is not None:
+            return self.epochs
+        return min(max(-(-4000 // steps_per_epoch), 8), 200)

@@ -1,0 +1,284 @@
+"""Translate: one kind of text into another, with what each output token looked at."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from saccade import decoding, metrics
+from saccade.data import tokens
+from saccade.data.corpus import Batch, Vocabularies, collate
+from saccade.data.pairs import Pair
+from saccade.errors import OptionError, RunError
+from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
+from saccade.runs import Run
+from saccade.tasks.options import TranslateOptions
+
+TASK = "translate"
+_SYMBOLS = decoding.Symbols(tokens.START, tokens.END, (tokens.PAD, tokens.START, tokens.UNKNOWN))
+
+
+class Answer(NamedTuple):
+    """One answer of a translator.
+
+    text:    the answer.
+    score:   its log-probability in nats, of the end token too.
+    source:  the input's tokens as they read, `</s>` last.
+    target:  the answer's tokens as they read, `</s>` last where the answer ended by itself.
+    weights: float32 `[target, source]`, each row what an output token looked at; None where nothing looks.
+    """
+
+    text: str
+    score: float
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    weights: NDArray[np.float32] | None
+
+
+class Longest(NamedTuple):
+    """The longest source and target of the training pairs, in tokens."""
+
+    source: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `evaluate` measures; losses are in nats and count the end token."""
+
+    loss: float
+    """Mean over target tokens."""
+    loss_sum_per_example: float
+    """Summed over the tokens of an example, then averaged over examples."""
+    exact_match: float
+    """Share of greedy answers equal to the reference, 0 to 1."""
+    token_accuracy: float
+    """Share of target tokens predicted right when the true ones before are given, 0 to 1."""
+    bleu: float
+    chrf: float
+    examples: int
+    seconds: float
+
+
+class Sums(NamedTuple):
+    """Sums over a batch under teacher forcing."""
+
+    loss: Tensor
+    tokens: Tensor
+    right: Tensor
+    exact: Tensor
+
+
+def sums(model: Seq2Seq, batch: Batch) -> Sums:
+    """Run a batch under teacher forcing and sum loss (nats), tokens, right tokens and wholly right examples."""
+    logits, _ = model(batch.source, batch.lengths, batch.before)
+    real = batch.target != tokens.PAD
+    loss = cross_entropy(logits.float().flatten(0, 1), batch.target.flatten(), ignore_index=tokens.PAD, reduction="sum")
+    right = (logits.argmax(-1) == batch.target) & real
+    return Sums(loss, real.sum(), right.sum(), (right == real).all(1).sum())
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on another device."""
+    return Batch(*(tensor.to(device) for tensor in batch))
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; "auto" is CUDA where there is one, and the CPU else.
+
+    Raises:
+        OptionError: a device that this machine lacks.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(name.split(":")[0], False):
+        have = ", ".join(kind for kind, there in present.items() if there)
+        raise OptionError(f"--device must be auto or one that is here ({have}); got {name}")
+    return torch.device(name)
+
+
+def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
+    """An untrained model; `torch.manual_seed` decides its weights."""
+    return Seq2Seq(
+        Seq2SeqConfig(
+            source_vocab=vocabularies.source.size,
+            target_vocab=vocabularies.target.size,
+            attention=options.attention,
+            encoder=options.encoder,
+            decoder=options.decoder,
+            embedding=options.embedding,
+            hidden=options.hidden,
+            layers=options.layers,
+            dropout=options.dropout,
+        )
+    )
+
+
+class Translator:
+    """A trained translator.
+
+    >>> vocabulary = tokens.learn(["12"], "char")
+    >>> model = new_model(TranslateOptions(), Vocabularies(vocabulary, vocabulary))
+    >>> translate = Translator(model, Vocabularies(vocabulary, vocabulary), Longest(2, 2))
+    >>> translate("12").source
+    ('1', '2', '</s>')
+    """
+
+    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, longest: Longest):
+        self.model, self.vocabularies, self.longest = model.eval(), vocabularies, longest
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.output.weight.device
+
+    def __call__(self, text: str, *, beam: int = 1) -> Answer:
+        """The best answer to one text; greedy, or the best of a beam."""
+        return self.answer([text], beam=beam)[0][0]
+
+    def answer(self, texts: Sequence[str], *, beam: int = 1, nbest: int = 1) -> list[list[Answer]]:
+        """The `nbest` best answers to each text, best first; fewer where the search found fewer.
+
+        An empty text has the empty answer. Texts of like length are searched together; a text's answer does not
+        depend on the others.
+        """
+        if min(beam, nbest) < 1:
+            raise OptionError(f"--beam and --nbest must be at least 1; got {beam} and {nbest}")
+        encoded = {i: self.vocabularies.source.encode(text) for i, text in enumerate(texts) if text.strip()}
+        found = [[Answer("", 0.0, (), (), None)] for _ in texts]
+        by_length = sorted(encoded, key=lambda i: len(encoded[i].ids))
+        for begin in range(0, len(by_length), 64):
+            some = by_length[begin : begin + 64]
+            hypotheses = self._search([encoded[i].ids for i in some], max(beam, nbest))
+            for i, best in zip(some, hypotheses, strict=True):
+                found[i] = [self._answer(encoded[i].labels, hypothesis) for hypothesis in best[:nbest]]
+        return found
+
+    @torch.inference_mode()
+    def _search(self, sources: list[list[int]], beam: int) -> list[list[decoding.Hypothesis]]:
+        batch = to_device(collate([torch.tensor(ids) for ids in sources], [torch.tensor([tokens.END])]), self.device)
+        limits = [self._limit(len(ids)) for ids in sources]
+        memory, state = self.model.remember(batch.source, batch.lengths)
+        if beam == 1:
+            return [[best] for best in decoding.greedy(self.model, memory, state, _SYMBOLS, limits)]
+        return decoding.beam_search(self.model, memory, state, _SYMBOLS, limits, beam)
+
+    def _limit(self, length: int) -> int:
+        # Twice the longest answer of training, and in proportion for inputs longer than any seen.
+        return 2 * self.longest.target * max(self.longest.source, length) // self.longest.source + 1
+
+    def _answer(self, source: list[str], hypothesis: decoding.Hypothesis) -> Answer:
+        vocabulary = self.vocabularies.target
+        target = [vocabulary.label(identity) for identity in hypothesis.tokens]
+        weights = hypothesis.weights
+        if weights is not None:
+            weights = weights[:, : len(source)].float().cpu()
+            target += [tokens.SPECIAL[tokens.END]] * (len(weights) - len(target))
+        text = vocabulary.decode(hypothesis.tokens)
+        matrix = None if weights is None else weights.numpy()
+        return Answer(text, hypothesis.score, tuple(source), tuple(target), matrix)
+
+    def doubts(self, text: str) -> list[str]:
+        """What a person should know before trusting the answer to a text: one line each, none for an ordinary one."""
+        if not text.strip():
+            return ["the input is empty, and so is the answer"]
+        encoded, doubts = self.vocabularies.source.encode(text), []
+        pairs = zip(encoded.ids, encoded.labels, strict=True)
+        unknown = list(dict.fromkeys(label for identity, label in pairs if identity == tokens.UNKNOWN))
+        if unknown:
+            doubts.append(f"never seen in training: {' '.join(unknown[:10])}{' ...' if len(unknown) > 10 else ''}")
+        if len(encoded.ids) > self.longest.source:
+            doubts.append(f"longer than any training input: {len(encoded.ids)} tokens, at most {self.longest.source} seen")
+        return doubts
+
+    def evaluate(self, pairs: Iterable[Pair]) -> Scores:
+        """Measure on pairs; answers are greedy."""
+        started, rows = time.perf_counter(), iter(pairs)
+        answers: list[str] = []
+        references: list[str] = []
+        totals = torch.zeros(3, dtype=torch.float64)
+        while chunk := list(islice(rows, 4096)):
+            totals += self._teacher_forced(chunk)
+            answers += [best[0].text for best in self.answer([pair.source for pair in chunk])]
+            references += [pair.target for pair in chunk]
+        loss, count, right = totals.tolist()
+        text = metrics.text_scores(answers, references)
+        return Scores(
+            loss=loss / count,
+            loss_sum_per_example=loss / len(references),
+            exact_match=text.exact_match,
+            token_accuracy=right / count,
+            bleu=text.bleu,
+            chrf=text.chrf,
+            examples=len(references),
+            seconds=time.perf_counter() - started,
+        )
+
+    @torch.inference_mode()
+    def _teacher_forced(self, pairs: list[Pair]) -> Tensor:
+        totals = torch.zeros(3, dtype=torch.float64)
+        sources = self.vocabularies.source.encode_many([pair.source for pair in pairs])
+        targets = self.vocabularies.target.encode_many([pair.target for pair in pairs])
+        for some in _batches(sources, 128):
+            batch = collate([torch.tensor(sources[i]) for i in some], [torch.tensor(targets[i]) for i in some])
+            totals += torch.stack([part.double().cpu() for part in sums(self.model, to_device(batch, self.device))[:3]])
+        return totals
+
+
+def _batches(rows: Sequence[list[int]], size: int) -> Iterator[list[int]]:
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for begin in range(0, len(order), size):
+        yield order[begin : begin + size]
+
+
+def load(folder: Path | str, *, device: str = "cpu") -> Translator:
+    """The translator in a run folder: reads JSON and safetensors only.
+
+    Raises:
+        RunError: no run there, a run of another task, or a broken file, which is named.
+    """
+    run = Run(folder)
+    config = run.read_config()
+    if config.get("task") != TASK:
+        raise RunError(f"{run}: expected a run of the task {TASK}; got {config.get('task')}")
+    vocabularies = read_vocabularies(run)
+    options = read_options(run, config)
+    longest = Longest(**config["data"]["longest"])
+    model = new_model(options, vocabularies)
+    weights = run.read_weights()
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: list(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise RunError(
+                f"{run.path('weights.safetensors')}: expected {name} of shape {expected.get(name)}; got {found.get(name)}"
+            )
+    model.load_state_dict(weights)
+    return Translator(model.to(pick_device(device)), vocabularies, longest)
+
+
+def read_vocabularies(run: Run) -> Vocabularies:
+    """The two vocabularies of a run."""
+    return Vocabularies(*(tokens.load(run.path(f"tokenizer-{side}.json")) for side in Vocabularies._fields))
+
+
+def read_options(run: Run, config: dict[str, Any]) -> TranslateOptions:
+    """The options of a run; those that an older format did not have yet take their defaults."""
+    known = asdict(TranslateOptions())
+    options = config.get("options", {})
+    strange = sorted(options.keys() - known.keys())
+    if strange:
+        raise RunError(f"{run}: expected options of this version; got {strange[0]}")
+    return TranslateOptions(**options)

@@ -1,0 +1,102 @@
+"""What happens around the steps: averaging the weights, keeping the best, saving whole checkpoints."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
+
+from saccade.files import write_atomic
+from saccade.runs import CHECKPOINTS, Run
+from saccade.training.module import TrainingModule
+
+LAST = "last.ckpt"
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Serialise in memory, then write in one step."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomic(Path(path), buffer.getvalue())
+
+
+def checkpointing(run: Run) -> ModelCheckpoint:
+    """Save the last round's end, over the one before."""
+    return ModelCheckpoint(
+        dirpath=run.path(CHECKPOINTS),
+        filename=LAST.removesuffix(".ckpt"),
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+class AveragedWeights(WeightAveraging):
+    """An exponential moving average of the weights (Polyak and Juditsky 1992), used to validate and to keep.
+
+    `average += (1 - d) (weights - average)` after every step, `d = min(0.998, (1 + step) / (10 + step))`: short at
+    first, so that the first steps are soon forgotten.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(multi_avg_fn=_average)
+
+
+@torch.no_grad()
+def _average(averages: Any, current: Any, steps: Tensor | int) -> None:
+    decay = min(0.998, (1 + int(steps)) / (10 + int(steps)))
+    torch._foreach_lerp_(list(averages), list(current), 1 - decay)
+
+
+class KeepBest(pl.Callback):
+    """Write each validation down, keep the weights of the lowest loss, and stop when it no longer falls.
+
+    It must stand before `AveragedWeights`, which puts the averaged weights in place during validation.
+    """
+
+    def __init__(self, run: Run, patience: int):
+        self.run, self.patience = run, patience
+        self.best, self.rounds_without_better = float("inf"), 0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the lines that a killed run wrote after its last checkpoint."""
+        lines = self.run.read_metrics()
+        self.run.write_metrics([line for line in lines if line["step"] <= trainer.global_step])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that had stopped early stays stopped."""
+        self._stop_if_patience_is_over(trainer)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the figures, and the weights if they are the best."""
+        assert isinstance(pl_module, TrainingModule)
+        measured = pl_module.measured()
+        if measured.loss < self.best:
+            self.best, self.rounds_without_better = measured.loss, 0
+            self.run.write_weights(pl_module.model.state_dict())
+        else:
+            self.rounds_without_better += 1
+        self.run.write_metrics([*self.run.read_metrics(), measured._asdict()])
+        if pl_module.logger is not None:
+            figures = {name: value for name, value in measured._asdict().items() if name != "step"}
+            pl_module.logger.log_metrics(figures, step=measured.step)
+        self._stop_if_patience_is_over(trainer)
+
+    def _stop_if_patience_is_over(self, trainer: pl.Trainer) -> None:
+        if self.rounds_without_better >= self.patience:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"best": self.best, "rounds_without_better": self.rounds_without_better}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.best, self.rounds_without_better = state_dict["best"], state_dict["rounds_without_better"]
