@@ -67,6 +67,13 @@ class Run:
             raise RunError(f"{self}: expected a new or empty folder; it holds {foreign[0]}")
         self.path(CHECKPOINTS).mkdir(exist_ok=True)
 
+    def discard_if_not_begun(self) -> None:
+        """Leave nothing behind where a mistake was found before anything was trained."""
+        if not self.exists() and self.folder.is_dir():
+            for folder in (self.path(CHECKPOINTS), self.folder):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
     def read_config(self) -> dict[str, Any]:
         """The configuration, from this format or an older one.
 

@@ -188,6 +188,7 @@ _ENGLISH_TEMPLATES = [
 
 _CHINESE_TEMPLATES = [
     _Template("{part}", _ZH_TURNS, _SHARP),
+    _Template("{part}过{span}", _ZH_TURNS, range(1, 21)),
     _Template("{part}{hour}点", _ZH_TURNS + _ZH_PARTS, _SHARP),
     _Template("{part}{hour}点整", _ZH_PARTS, _SHARP),
     _Template("{part}{h}点", _ZH_PARTS, _SHARP),

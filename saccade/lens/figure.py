@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from saccade.errors import OptionError
 from saccade.files import write_atomic
 from saccade.lens import fonts
-from saccade.lens.maps import AttentionMap, scale_end, visible
+from saccade.lens.maps import AttentionMap, readable, scale_end, visible
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to load: only who draws a picture waits for it
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def save(map: AttentionMap, path: Path | str, *, title: str = "") -> None:
     if suffix not in METADATA:
         raise OptionError(f"the name of a picture must end in {', '.join(METADATA)}; got {str(path)!r}")
     buffer = BytesIO()
-    drawn = figure(map, title=title)
+    drawn = draw(map, title=title)
     with _steady_names():
         drawn.savefig(
             buffer, format=suffix[1:], dpi=DPI, bbox_inches="tight", pad_inches=0.2, metadata=METADATA[suffix]
@@ -68,14 +68,16 @@ def save(map: AttentionMap, path: Path | str, *, title: str = "") -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def figure(map: AttentionMap, *, title: str = "") -> Figure:
-    """`map` on a Matplotlib figure, to be changed or shown elsewhere; the labels stand outside its bounds."""
+def draw(map: AttentionMap, *, title: str = "") -> Figure:
+    """The picture that `save` writes, as a Matplotlib figure; labels stand outside its bounds, so save it "tight"."""
     # pyplot would choose a backend and hold the figure for ever; this leaves no trace, in any thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     source, target = [_label(token) for token in map.source], [_label(token) for token in map.target]
-    families, missing = fonts.choose([*source, *target, title, map.note])
+    # Line ends, for which no font has a glyph, come from the wrapping alone.
+    title, note = (" ".join(readable(words).split()) for words in (title, map.note))
+    families, missing = fonts.choose([*source, *target, title, note])
     style = {"family": families, "color": TEXT, "parse_math": False, "usetex": False}
 
     rows, columns = max(len(target), 1), max(len(source), 1)
@@ -89,7 +91,7 @@ def figure(map: AttentionMap, *, title: str = "") -> Figure:
         _bar(drawn, mesh, style)
     _label_columns(axes, [fonts.boxed(label, missing) for label in source], width / columns, style)
     _label_rows(axes, [fonts.boxed(label, missing) for label in target], height / rows, style)
-    _caption(axes, fonts.boxed(title, missing), fonts.boxed(map.note, missing), width, style)
+    _caption(axes, fonts.boxed(title, missing), fonts.boxed(note, missing), width, style)
     return drawn
 
 

@@ -61,13 +61,13 @@ def attention_map(
 
 
 def visible(token: str) -> str:
-    """`token` as a label that a reader can see, in one line: a space as ␣, what cannot be printed as an escape.
+    r"""`token` as a label that a reader can see, in one line: a space as ␣, what cannot be printed as an escape.
 
     Invisible and direction-changing characters, which could garble a terminal or reorder a page, become escapes
     too, and an empty token becomes ∅.
 
-    >>> visible("New York"), visible("\\n"), visible("\\u202e"), visible("时")
-    ('New␣York', '\\\\n', '\\\\u202e', '时')
+    >>> visible("New York"), visible("\n"), visible("\u202e"), visible("时")
+    ('New␣York', '\\n', '\\u202e', '时')
     """
     if not token:
         return "∅"
@@ -77,10 +77,10 @@ def visible(token: str) -> str:
 
 
 def readable(text: str) -> str:
-    """`text` as running words: spaces and line ends stay; what would be invisible, or reorder a line, is an escape.
+    r"""`text` as running words: spaces and line ends stay; what would be invisible, or reorder a line, is an escape.
 
-    >>> readable("half\\npast\\u202e nine")
-    'half\\npast\\\\u202e nine'
+    >>> readable("half\npast\u202e nine")
+    'half\npast\\u202e nine'
     """
     return "".join(
         character if character.isspace() else _visible_character(character, alone=False) for character in text

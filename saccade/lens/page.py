@@ -1,4 +1,4 @@
-"""Heat maps as one offline HTML file, to be opened, sent and kept: nothing is fetched, nothing is run but its script."""
+"""Heat maps as one offline HTML file, to be opened, sent and kept: it fetches nothing and runs only its own script."""
 
 import base64
 import hashlib

@@ -90,20 +90,21 @@ def _layout(map: AttentionMap, console: Console) -> Layout:
     source = [_encodable(visible(token), console) for token in map.source]
     target = [_encodable(visible(token), console) for token in map.target]
     arrow = "→" if _encodable("→", console) == "→" else "->"
-    peaks = [f" {arrow} {_peak(map, row, source)}" for row in range(len(target))]
+    longest = min(LONGEST_NAME, console.width // 4)
+    peaks = [f" {arrow} {_peak(map, row, source, longest)}" for row in range(len(target))]
     left = min(max(cell_len(label) for label in target), max(console.width // 3, NARROWEST))
     right = max(cell_len(peak) for peak in peaks)
     top = scale_end(map.weights)
     return Layout(source, target, peaks, top, left, max(console.width - left - 1 - right, NARROWEST))
 
 
-def _peak(map: AttentionMap, row: int, source: list[str]) -> str:
+def _peak(map: AttentionMap, row: int, source: list[str], longest: int) -> str:
     column = looked_at_most(map.weights[row])
     if column is None:
         return "nothing"
     name = source[column]
-    if cell_len(name) > LONGEST_NAME:
-        name = chop_cells(name, LONGEST_NAME - 3)[0] + "..."
+    if cell_len(name) > longest:
+        name = chop_cells(name, max(longest - 3, 2))[0] + "..."
     return f"'{name}' {map.weights[row, column]:.2f}"
 
 
@@ -167,6 +168,6 @@ def _colour(strength: float) -> Style:
 
 
 def _encodable(words: str, console: Console) -> str:
-    if console.encoding == "ascii":
+    if not "␣".encode(console.encoding, "ignore"):
         words = words.replace("␣", "_")
     return words.encode(console.encoding, "backslashreplace").decode(console.encoding)

@@ -34,8 +34,8 @@ class TranslateOptions:
     """Probability of dropping an activation in training."""
     max_length: int = 1000
     """Pairs with more tokens than this on a side are left out, and counted."""
-    epochs: int | None = None
-    """Passes over the training pairs; without it enough for 4,000 steps, at least 8 and at most 200."""
+    epochs: int = 0
+    """Passes over the training pairs; 0 is enough for 4000 steps, at least 8 and at most 200."""
     batch_size: int = 32
     """Pairs in a step."""
     learning_rate: float = 0.005
@@ -47,10 +47,10 @@ class TranslateOptions:
 
     def __post_init__(self) -> None:
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
-        least |= {"max_length": 2, "epochs": 1, "batch_size": 1, "patience": 1, "seed": 0}
+        least |= {"max_length": 2, "epochs": 0, "batch_size": 1, "patience": 1, "seed": 0}
         for name, lowest in least.items():
             value = getattr(self, name)
-            if value is not None and value < lowest:
+            if value < lowest:
                 raise OptionError(f"--{name.replace('_', '-')} must be at least {lowest}; got {value}")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
@@ -60,11 +60,11 @@ class TranslateOptions:
             raise OptionError(f"--learning-rate must be above 0; got {self.learning_rate}")
 
     def epochs_for(self, steps_per_epoch: int) -> int:
-        """Passes over the data: as asked, or enough for 4,000 steps, at least 8 and at most 200.
+        """Passes over the data: as asked, or enough for 4000 steps, at least 8 and at most 200.
 
         >>> TranslateOptions().epochs_for(250)
         16
         """
-        if self.epochs is not None:
+        if self.epochs:
             return self.epochs
         return min(max(-(-4000 // steps_per_epoch), 8), 200)

@@ -66,10 +66,9 @@ def fit(folder: Path, options: TranslateOptions, start: Start, *, device: str = 
     if checkpoint is None:
         _refuse_another_run(run, start)
         run.create()
-    scratch = run.path(SCRATCH)
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
     try:
+        shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
+        run.path(SCRATCH).mkdir()
         config, parts, vocabularies = _prepare(run, options, start, checkpoint is not None, say)
         if config.get("finished"):
             say(f"{run}: this training is finished; nothing to resume")
@@ -78,7 +77,8 @@ def fit(folder: Path, options: TranslateOptions, start: Start, *, device: str = 
             _train(run, config, options, parts, vocabularies, pick_device(device), checkpoint, say)
             run.write_config({**config, "finished": True, "scores": _best(run)})
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
+        run.discard_if_not_begun()
     return load(folder, device=device)
 
 

@@ -53,19 +53,19 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
 def test_any_size_gives_a_picture_of_a_sensible_size(tmp_path, rows, columns):
     map = random_map([f"w{column}" for column in range(columns)], [f"t{row}" for row in range(rows)])
     width, height = Image.open(io.BytesIO(saved(map, tmp_path / "map.png"))).size
-    assert 100 < min(width, height)
+    assert min(width, height) > 100
     assert max(width, height) < 20 * figure.DPI
 
 
 def test_more_tokens_than_fit_keep_every_second_label_or_fewer():
-    axes = figure.figure(random_map([f"w{column}" for column in range(300)], "x")).axes[0]
+    axes = figure.draw(random_map([f"w{column}" for column in range(300)], "x")).axes[0]
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels[:2] == ["w0", "w2"]
     assert labels[-1] == "w298"
 
 
 def test_the_picture_shows_the_weights_with_the_first_token_written_on_top():
-    axes = figure.figure(SMALL, title="Half past nine").axes[0]
+    axes = figure.draw(SMALL, title="Half past nine").axes[0]
     assert np.array_equal(axes.collections[0].get_array(), SMALL.weights)
     assert axes.yaxis_inverted()
     assert [label.get_text() for label in axes.get_xticklabels()] == list("half␣past")
@@ -98,14 +98,14 @@ def test_missing_characters_are_named_once_and_drawn_as_boxes(tmp_path, monkeypa
         figure.save(map, tmp_path / "map.png")
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    with pytest.warns(UserWarning):
-        labels = figure.figure(map).axes[0].get_xticklabels()
+    with pytest.warns(UserWarning, match="no installed font"):
+        labels = figure.draw(map).axes[0].get_xticklabels()
     assert [label.get_text() for label in labels] == ["□", "□", "x"]
 
 
 def test_many_threads_draw_the_same(tmp_path):
     with ThreadPoolExecutor(4) as pool:
-        files = list(pool.map(lambda index: saved(SMALL, tmp_path / f"{index}.svg"), range(8)))
+        files = list(pool.map(lambda index: saved(SMALL, tmp_path / f"{index}.svg"), range(4)))
     assert len(set(files)) == 1
 
 

@@ -1,0 +1,134 @@
+"""The command line: the only room that wires everything together."""
+
+import errno
+import io
+import os
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from typing import Any
+
+import tyro
+
+from saccade.cli.options import Command
+from saccade.errors import SaccadeError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is 0, 1 for what went wrong, 2 for a wrong option, 130 for Ctrl-C.
+
+    A user's mistake is one line on standard error, never a traceback.
+    """
+    try:
+        command = parse(sys.argv[1:] if arguments is None else arguments)
+        warnings.showwarning = _one_line
+        _run(command)
+        sys.stdout.flush()
+        return 0
+    except SaccadeError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our answers has had enough: no more output, and no complaint from Python at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{name}{error.strerror or error}{_hint(error)}", 1)
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """The command that the arguments name, with its options.
+
+    Raises:
+        SystemExit: with 0 after help, with 2 after one line about a wrong option.
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(
+                Command,  # type: ignore[arg-type]
+                prog="saccade",
+                description="Learn to turn one kind of text into another, and see what the model looked at.",
+                args=_commands_of_two_words(arguments),
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+            )
+    except SystemExit as exit:
+        if exit.code:
+            _fail(one_line(said.getvalue()), 2)
+        raise
+    except SaccadeError as error:
+        sys.exit(_fail(str(error), 2))
+
+
+def _commands_of_two_words(arguments: Sequence[str]) -> list[str]:
+    """`train translate` as the one name that it is; `train` alone is a question."""
+    first, rest = list(arguments[:1]), list(arguments[1:])
+    if first != ["train"]:
+        return first + rest
+    if not rest or rest[0] in ("-h", "--help"):
+        return ["--help"]
+    return [f"train {rest[0]}", *rest[1:]]
+
+
+def one_line(box: str) -> str:
+    """The message of one of tyro's boxes, without its frame and advice, as one line.
+
+    >>> one_line("╭─ Unrecognized options ─╮\\n│ Unrecognized options: x │\\n│ ──────── │\\n│ Help: ... │\\n╰──╯")
+    'Unrecognized options: x'
+    """
+    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()[1:]]
+    sections = [" ".join(part.split()) for part in re.split(r"─{3,}", "\n".join(lines))]
+    said = [sections[0]] + [part for part in sections[1:] if part.startswith("Available")]
+    return re.sub(r"^Error parsing \S+: (?=--)", "", "; ".join(said))
+
+
+def _run(command: Any) -> None:
+    # Each command imports what it needs when it runs: predict and show never load the training libraries.
+    from saccade.cli import options
+
+    match command:
+        case options.Demo():
+            from saccade.cli.demo import demo
+
+            demo(command)
+        case options.Sample():
+            from saccade.cli.demo import sample
+
+            sample(command)
+        case options.TrainTranslate():
+            from saccade.cli.train import train
+
+            train(command)
+        case options.Evaluate():
+            from saccade.cli.evaluate import evaluate
+
+            evaluate(command)
+        case options.Predict():
+            from saccade.cli.predict import predict
+
+            predict(command)
+        case options.Show():
+            from saccade.cli.look import show
+
+            show(command)
+        case options.Describe():
+            from saccade.cli.look import describe
+
+            describe(command)
+
+
+def _hint(error: OSError) -> str:
+    return " (nothing that was complete is lost; make room and go on)" if error.errno == errno.ENOSPC else ""
+
+
+def _one_line(message: Warning | str, *_: Any) -> None:
+    print(f"saccade: {message}", file=sys.stderr, flush=True)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"saccade: {message}", file=sys.stderr, flush=True)
+    return status
