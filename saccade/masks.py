@@ -54,8 +54,8 @@ def from_torch_padding(key_padding_mask: Bool[Tensor, "batch key"]) -> Bool[Tens
     return ~key_padding_mask
 
 
-def with_query_axis(mask: Tensor, batch: int, query: int, key: int) -> Bool[Tensor, "batch_or_1 query_or_1 key"]:
-    """Check a mask against the sizes it is used with and give it three axes.
+def with_query_axis(mask: Tensor, batch: int, query: int | None, key: int) -> Bool[Tensor, "batch_or_1 query_or_1 key"]:
+    """Check a mask against the sizes it is used with (`query` None: not known yet) and give it three axes.
 
     Raises:
         ValueError: a mask that is not boolean, that looks like lengths, or whose shape does not fit.
@@ -68,7 +68,8 @@ def with_query_axis(mask: Tensor, batch: int, query: int, key: int) -> Bool[Tens
         if mask.shape != (batch, key):
             raise ValueError(f"mask must be [batch, key] = [{batch}, {key}]; got {list(mask.shape)}")
         return mask[:, None]
-    fits = mask.dim() == 3 and mask.shape[0] in (1, batch) and mask.shape[1] in (1, query) and mask.shape[2] == key
-    if not fits:
-        raise ValueError(f"mask must be [batch, query, key] = [{batch}, {query}, {key}]; got {list(mask.shape)}")
+    fits = mask.dim() == 3 and mask.shape[0] in (1, batch) and mask.shape[2] == key
+    if not fits or (query is not None and mask.shape[1] not in (1, query)):
+        queries = "query" if query is None else query
+        raise ValueError(f"mask must be [batch, query, key] = [{batch}, {queries}, {key}]; got {list(mask.shape)}")
     return mask

@@ -1,5 +1,6 @@
 """From scores to weights."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -16,13 +17,12 @@ def softmax(
         scores: `[..., query, key]`, any floating dtype; the result has the same.
         mask: boolean, broadcastable to `scores`, True = may attend.
 
-    >>> import torch
     >>> softmax(torch.zeros(1, 4), torch.tensor([[True, True, False, False]])).tolist()
     [[0.5, 0.5, 0.0, 0.0]]
     """
     if mask is None:
         return scores.softmax(-1)
-    # A row of -inf alone would be 0 / 0; a row of zeros is harmless and is wiped out below.
-    somewhere = mask.any(-1, keepdim=True)
-    scores = scores.masked_fill(~mask, -float("inf")).masked_fill(~somewhere, 0.0)
-    return scores.softmax(-1).masked_fill(~mask, 0.0)
+    # The lowest finite number, not -inf: a row without an allowed slot is then even, not 0 / 0, before it is wiped out.
+    hidden = ~mask
+    lowest = torch.finfo(scores.dtype).min
+    return scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0)

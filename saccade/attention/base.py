@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils._pytree import _register_namedtuple
 
 from saccade import masks, normalizers
 
@@ -36,6 +37,11 @@ class Memory(NamedTuple):
     key: Tensor
     value: Tensor
     mask: Tensor | None
+
+
+# torch.export writes down what a module returns; of a NamedTuple it must be told the name.
+_register_namedtuple(Attended, serialized_type_name="saccade.Attended")
+_register_namedtuple(Memory, serialized_type_name="saccade.Memory")
 
 
 class Attention(nn.Module):
@@ -79,7 +85,7 @@ class Attention(nn.Module):
             raise ValueError(f"value must be [batch, key, value_dim] = {expected}; got {list(value.shape)}")
         if mask is None:
             return Memory(self.project_key(key), value, None)
-        mask = masks.with_query_axis(mask, key.shape[0], mask.shape[-2] if mask.dim() == 3 else 1, key.shape[1])
+        mask = masks.with_query_axis(mask, key.shape[0], None, key.shape[1])
         # A slot that no query may attend must not be seen at all: NaN times a weight of zero would still be NaN.
         nowhere = ~mask.any(1)[..., None]
         return Memory(self.project_key(key.masked_fill(nowhere, 0.0)), value.masked_fill(nowhere, 0.0), mask)
@@ -146,6 +152,8 @@ class Attention(nn.Module):
         need_weights: bool = True,
     ) -> Attended:
         """Remember `key` and `value`, then read them with `query`: see `remember` and `read`."""
+        if mask is not None and key.dim() == 3:
+            mask = masks.with_query_axis(mask, key.shape[0], query.shape[1] if query.dim() == 3 else 1, key.shape[1])
         memory = self.remember(key, value, mask=mask)
         return self.read(query, memory, state, bias=bias, need_weights=need_weights)
 

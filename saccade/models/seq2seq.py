@@ -91,7 +91,6 @@ class Seq2Seq(nn.Module):
             states, mask = encoded.summary[:, None], None
         else:
             states, mask = encoded.states, masks.padding(lengths, source.shape[1])
-        states = self.dropout(states)
         return self.attention.remember(states, states, mask=mask), self._first_state(encoded.summary)
 
     def _first_state(self, summary: Tensor) -> DecoderState:
