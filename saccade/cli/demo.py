@@ -45,7 +45,7 @@ def demo(command: Demo) -> None:
         file = Path(folder) / f"{command.data}.tsv"
         write_atomic(file, to_tsv(made[_HELD_OUT:]))
         start = Start(PairFile((file,)), None, extra=(("demo", command.data),))
-        options = TranslateOptions(level="char", seed=command.seed)
+        options = TranslateOptions(level="char", epochs=8, seed=command.seed)
         translator = fit(command.out, options, start, device=command.device)
     scores = translator.evaluate(held_out)
     console.print(f"\n[bold]{scores.exact_match:.1%}[/bold] of {scores.examples} inputs it never saw are exactly right\n")

@@ -35,7 +35,7 @@ class TranslateOptions:
     max_length: int = 1000
     """Pairs with more tokens than this on a side are left out, and counted."""
     epochs: int = 0
-    """Passes over the training pairs; 0 is enough for 4000 steps, at least 8 and at most 200."""
+    """Passes over the training pairs; 0 is enough for 3000 steps, at least 8 and at most 200."""
     batch_size: int = 32
     """Pairs in a step."""
     learning_rate: float = 0.005
@@ -60,11 +60,11 @@ class TranslateOptions:
             raise OptionError(f"--learning-rate must be above 0; got {self.learning_rate}")
 
     def epochs_for(self, steps_per_epoch: int) -> int:
-        """Passes over the data: as asked, or enough for 4000 steps, at least 8 and at most 200.
+        """Passes over the data: as asked, or enough for 3000 steps, at least 8 and at most 200.
 
         >>> TranslateOptions().epochs_for(250)
-        16
+        12
         """
         if self.epochs:
             return self.epochs
-        return min(max(-(-4000 // steps_per_epoch), 8), 200)
+        return min(max(-(-3000 // steps_per_epoch), 8), 200)

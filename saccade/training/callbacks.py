@@ -65,13 +65,10 @@ class KeepBest(pl.Callback):
         self.run, self.patience = run, patience
         self.best, self.rounds_without_better = float("inf"), 0
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the lines that a killed run wrote after its last checkpoint."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the lines that a killed run wrote after its last checkpoint; one that had stopped early stays so."""
         lines = self.run.read_metrics()
         self.run.write_metrics([line for line in lines if line["step"] <= trainer.global_step])
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A run that had stopped early stays stopped."""
         self._stop_if_patience_is_over(trainer)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

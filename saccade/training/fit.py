@@ -226,7 +226,7 @@ def _train(
         model.load_state_dict(Run(config["from"]).read_weights())
     module = TrainingModule(model, options, course)
     batches = RoundOfBatches(module, parts.training, schedule), ValidationBatches(parts.validation)
-    with _quiet():
+    with _quiet(), _threads(model):
         trainer = _trainer(run, options, course, device)
         try:
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
@@ -269,6 +269,19 @@ def _quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+@contextmanager
+def _threads(model: torch.nn.Module) -> Iterator[None]:
+    """One thread for a small model: its steps are too short to share, and two threads that wait for each other on a
+    busy machine are ten times slower than one. It also makes the bits the same whatever the number of cores."""
+    before = torch.get_num_threads()
+    if sum(parameter.numel() for parameter in model.parameters()) < 1_000_000:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _best(run: Run) -> dict[str, float | None]:

@@ -1,0 +1,237 @@
+"""Training: plans, runs, resuming after any death, fine-tuning."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from saccade.data.pairs import PairFile
+from saccade.errors import OptionError, RunError
+from saccade.runs import Run
+from saccade.tasks.options import TranslateOptions
+from saccade.tasks.translate import load
+from saccade.training.fit import Start, fit
+from saccade.training.module import learning_rate_factor, plan
+
+SMALL = TranslateOptions(level="char", embedding=8, hidden=16, epochs=60, batch_size=16, dropout=0.2, patience=3)
+
+# Trains in a process of its own, to be killed: about five rounds of 210 steps.
+PROGRAM = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from saccade.data.pairs import PairFile
+from saccade.tasks.options import TranslateOptions
+from saccade.training.fit import Start, fit
+options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=42, batch_size=16, dropout=0.2)
+start = Start(PairFile((Path(sys.argv[1]),)), None, resume=True)
+fit(Path(sys.argv[2]), options, start, device="cpu")
+"""
+
+
+def train(folder: Path, pairs: Path, options: TranslateOptions = SMALL, said: list[str] | None = None, **start):
+    said = [] if said is None else said
+    return fit(folder, options, Start(PairFile((pairs,)), None, **start), device="cpu", say=said.append)
+
+
+def start_process(pairs: Path, folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, pairs, folder], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+
+
+def test_plans_cover_the_epochs():
+    for per_epoch in (1, 13, 199, 200, 997, 1000, 31337):
+        for epochs in (1, 2, 7, 200):
+            course = plan(TranslateOptions(epochs=epochs), per_epoch)
+            assert epochs * per_epoch <= course.total < epochs * per_epoch + course.rounds
+            assert course.steps <= 1500 or course.rounds > 1
+    assert learning_rate_factor(0, 1) <= 1
+    assert max(learning_rate_factor(step, 500) for step in range(500)) == 1
+
+
+def test_same_seed_same_weights_and_another_seed_others(tmp_path, digits):
+    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=9, batch_size=16)
+    weights = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tmp_path / name, digits, TranslateOptions(**{**vars(options), "seed": seed}))
+        weights.append(load_file(tmp_path / name / "weights.safetensors"))
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert any(not torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, digits, seed):
+    whole = tmp_path / "whole"
+    assert start_process(digits, whole).wait() == 0
+    killed, chance, kills = tmp_path / "killed", random.Random(seed), 0
+    while True:
+        process = start_process(digits, killed)
+        deadline = time.monotonic() + chance.uniform(1.5, 9.0)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        assert kills < 60
+        if (killed / "weights.safetensors").exists():
+            load(killed)  # whatever was there when it died can be used
+    assert process.returncode == 0
+    assert kills
+    assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+    assert (killed / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+    assert not [path for path in killed.iterdir() if path.name.startswith("scratch")]
+
+
+def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch):
+    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=27, batch_size=16, dropout=0.2)
+    train(tmp_path / "whole", digits, options)
+
+    class Died(BaseException):
+        pass
+
+    from saccade.training.module import TrainingModule
+
+    original = TrainingModule.on_train_batch_start
+
+    def die(self, batch, batch_idx):
+        if self.global_step == 300:
+            raise Died
+        original(self, batch, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "on_train_batch_start", die)
+    with pytest.raises(Died):
+        train(tmp_path / "killed", digits, options)
+    monkeypatch.undo()
+    torch.rand(7)  # whatever the process did in between
+    train(tmp_path / "killed", digits, options, resume=True)
+    for name in ("weights.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_run_holds_what_it_should(run_folder):
+    names = {path.name for path in run_folder.iterdir()}
+    assert names == {
+        "config.json",
+        "tokenizer-source.json",
+        "tokenizer-target.json",
+        "weights.safetensors",
+        "metrics.jsonl",
+        "checkpoints",
+        "tensorboard",
+    }
+    lines = Run(run_folder).read_metrics()
+    best = min(lines, key=lambda line: line["loss"])
+    config = Run(run_folder).read_config()
+    assert config["scores"] == best
+    assert config["data"]["training_pairs"] + config["data"]["validation_pairs"] == 400
+    assert any(path.name.startswith("events.") for path in (run_folder / "tensorboard").iterdir())
+    assert best["exact_match"] > 0.8
+
+
+def test_no_pickle_is_needed_or_trusted_to_resume(run_folder):
+    torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_it_stops_early_and_keeps_the_best(tmp_path, digits):
+    said: list[str] = []
+    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=200, batch_size=16, patience=1, learning_rate=0.3)
+    train(tmp_path / "run", digits, options, said)
+    lines = Run(tmp_path / "run").read_metrics()
+    assert "stopped early: the validation loss has not fallen for 1 validations" in said
+    assert lines[-1]["loss"] >= min(line["loss"] for line in lines[:-1])
+    assert len(lines) < plan(options, 24).rounds
+    best = Run(tmp_path / "run").read_config()["scores"]
+    assert best["loss"] == min(line["loss"] for line in lines)
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(tmp_path, digits):
+    said: list[str] = []
+    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=1, batch_size=16)
+    train(tmp_path / "run", digits, options, said, resume=True)
+    assert said[0] == f"{tmp_path / 'run'}: no complete checkpoint to resume from; starting from the beginning"
+    said.clear()
+    train(tmp_path / "run", digits, options, said, resume=True)
+    assert said[-1] == f"{tmp_path / 'run'}: this training is finished; nothing to resume"
+
+
+def test_resume_refuses_other_options_and_other_pairs(tmp_path, digits, run_folder):
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    with pytest.raises(OptionError, match=r"--hidden must stay 32, with which .* began; got 64"):
+        train(copy, digits, TranslateOptions(hidden=64), resume=True)
+    other = tmp_path / "other.tsv"
+    other.write_text(digits.read_text().replace("123\t", "124 \t"))
+    with pytest.raises(RunError, match="expected the pairs it began with"):
+        train(copy, other, TranslateOptions(), resume=True)
+
+
+def test_a_run_is_never_overwritten(tmp_path, digits, run_folder):
+    before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=r"expected a new folder; it holds a run already \(go on with --resume"):
+        train(run_folder, digits)
+    assert before == {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(RunError, match=r"expected a new or empty folder; it holds holiday\.jpg"):
+        train(tmp_path, digits)
+
+
+def test_fine_tuning_starts_from_the_parent_and_leaves_it_alone(tmp_path, digits, run_folder):
+    before = (run_folder / "weights.safetensors").read_bytes()
+    said: list[str] = []
+    options = TranslateOptions(epochs=1, learning_rate=1e-7)
+    child = train(tmp_path / "child", digits, options, said, parent=run_folder)
+    assert (run_folder / "weights.safetensors").read_bytes() == before
+    assert child("123") == load(run_folder)("123")._replace(
+        score=pytest.approx(child("123").score), weights=pytest.approx(child("123").weights, abs=1e-3)
+    )
+    config = Run(tmp_path / "child").read_config()
+    assert config["from"] == str(run_folder)
+    assert config["options"]["hidden"] == 32
+    with pytest.raises(OptionError, match=r"--attention must stay additive, with which .* was made; got dot"):
+        train(tmp_path / "other", digits, TranslateOptions(attention="dot"), parent=run_folder)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_mistake_leaves_no_folder_behind(tmp_path):
+    empty = tmp_path / "empty.tsv"
+    empty.touch()
+    with pytest.raises(ValueError, match="the file is empty"):
+        train(tmp_path / "run", empty)
+    assert not (tmp_path / "run").exists()
+
+
+def test_skipped_and_long_pairs_are_reported(tmp_path):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"{n}\tb\n\n" for n in range(60)) + "".join(f"{n:030}\ty\n" for n in range(20)))
+    said: list[str] = []
+    train(tmp_path / "run", pairs, TranslateOptions(level="char", hidden=4, embedding=4, epochs=1, max_length=20), said)
+    assert f"{pairs}: skipped 60 empty lines" in said
+    left_out = [int(line.split("left out ")[1].split()[0]) for line in said if "longer than 20 tokens" in line]
+    assert sum(left_out) == 20
+    assert Run(tmp_path / "run").read_config()["data"]["skipped_empty_lines"] == 60
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a process limit of POSIX")
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, digits):
+    """A limit on file size stands in for a full disk: weights and checkpoint cannot be written."""
+    program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+    program += "from saccade.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+    arguments = ["train", "translate", "--train", digits, "--out", tmp_path / "run", "--level", "char", "--epochs", "9"]
+    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("saccade: ")
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix == ".ckpt" or path.name.startswith(".")]
