@@ -96,7 +96,7 @@ def _run(command: Any) -> None:
 
             demo(command)
         case options.Sample():
-            from saccade.cli.demo import sample
+            from saccade.cli.sample import sample
 
             sample(command)
         case options.TrainTranslate():

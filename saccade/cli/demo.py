@@ -1,14 +1,13 @@
-"""saccade demo and saccade sample."""
+"""saccade demo."""
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
-from saccade.cli.options import Demo, Sample
-from saccade.data import dates, times
+from saccade.cli.options import Demo
+from saccade.cli.sample import MADE
 from saccade.data.pairs import Pair, PairFile, to_tsv
 from saccade.errors import MissingExtraError, RunError
 from saccade.files import write_atomic
@@ -18,16 +17,8 @@ from saccade.runs import Run
 from saccade.tasks.options import TranslateOptions
 from saccade.tasks.translate import Translator
 
-_MADE = {"times": times.pairs, "dates": dates.pairs}
 _PAIRS, _HELD_OUT = 10000, 1000
 _SHOWN = {"times": "quarter past five pm", "dates": "the third of march 2021"}
-
-
-def sample(command: Sample) -> None:
-    """Print made-up pairs."""
-    made = to_tsv(_MADE[command.data](command.count, command.seed))
-    # The same bytes on every system: no CRLF, no other encoding.
-    sys.stdout.buffer.write(made.encode("utf-8"))
 
 
 def demo(command: Demo) -> None:
@@ -38,7 +29,7 @@ def demo(command: Demo) -> None:
         raise MissingExtraError(error.name or "lightning", "train") from None
     console = Console(highlight=False)
     _clear(Run(command.out))
-    made = _MADE[command.data](_PAIRS, command.seed)
+    made = MADE[command.data](_PAIRS, command.seed)
     held_out = [Pair(*pair) for pair in made[:_HELD_OUT]]
     console.print(f"learning {command.data} from {_PAIRS - _HELD_OUT} made-up pairs, measuring on {_HELD_OUT} others")
     with tempfile.TemporaryDirectory() as folder:

@@ -68,6 +68,20 @@ class Scores:
     seconds: float
 
 
+class TeacherForced(NamedTuple):
+    """Sums over examples when the true tokens before are given; the loss in nats, the end token counted."""
+
+    loss_sum: float
+    tokens: int
+    right: int
+    examples: int
+
+    @property
+    def loss_sum_per_example(self) -> float:
+        """Summed over the tokens of an example, averaged over examples."""
+        return self.loss_sum / self.examples
+
+
 class Sums(NamedTuple):
     """Sums over a batch under teacher forcing."""
 
@@ -208,33 +222,35 @@ class Translator:
         started, rows = time.perf_counter(), iter(pairs)
         answers: list[str] = []
         references: list[str] = []
-        totals = torch.zeros(3, dtype=torch.float64)
+        forced = TeacherForced(0.0, 0, 0, 0)
         while chunk := list(islice(rows, 4096)):
-            totals += self._teacher_forced(chunk)
+            forced = TeacherForced(*(a + b for a, b in zip(forced, self.teacher_forced(chunk), strict=True)))
             answers += [best[0].text for best in self.answer([pair.source for pair in chunk])]
             references += [pair.target for pair in chunk]
-        loss, count, right = totals.tolist()
         text = metrics.text_scores(answers, references)
         return Scores(
-            loss=loss / count,
-            loss_sum_per_example=loss / len(references),
+            loss=forced.loss_sum / forced.tokens,
+            loss_sum_per_example=forced.loss_sum_per_example,
             exact_match=text.exact_match,
-            token_accuracy=right / count,
+            token_accuracy=forced.right / forced.tokens,
             bleu=text.bleu,
             chrf=text.chrf,
-            examples=len(references),
+            examples=forced.examples,
             seconds=time.perf_counter() - started,
         )
 
     @torch.inference_mode()
-    def _teacher_forced(self, pairs: list[Pair]) -> Tensor:
-        totals = torch.zeros(3, dtype=torch.float64)
+    def teacher_forced(self, pairs: Sequence[Pair]) -> TeacherForced:
+        """Loss and right tokens when at each step the true tokens before are given."""
+        self.model.eval()
         sources = self.vocabularies.source.encode_many([pair.source for pair in pairs])
         targets = self.vocabularies.target.encode_many([pair.target for pair in pairs])
+        totals = torch.zeros(3, dtype=torch.float64)
         for some in _batches(sources, 128):
             batch = collate([torch.tensor(sources[i]) for i in some], [torch.tensor(targets[i]) for i in some])
             totals += torch.stack([part.double().cpu() for part in sums(self.model, to_device(batch, self.device))[:3]])
-        return totals
+        loss, count, right = totals.tolist()
+        return TeacherForced(loss, int(count), int(right), len(pairs))
 
 
 def _batches(rows: Sequence[list[int]], size: int) -> Iterator[list[int]]:

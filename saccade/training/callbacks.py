@@ -11,6 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from saccade.files import write_atomic
+from saccade.models.seq2seq import Seq2Seq
 from saccade.runs import CHECKPOINTS, Run
 from saccade.training.module import TrainingModule
 
@@ -47,6 +48,14 @@ class AveragedWeights(WeightAveraging):
 
     def __init__(self) -> None:
         super().__init__(multi_avg_fn=_average)
+
+    @property
+    def model(self) -> Seq2Seq:
+        """The model that the averaged weights make, while training goes on."""
+        assert self._average_model is not None
+        model = self._average_model.module.model
+        assert isinstance(model, Seq2Seq)
+        return model
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -51,17 +51,30 @@ class _Parts(NamedTuple):
     validation: Corpus
 
 
-def fit(folder: Path, options: TranslateOptions, start: Start, *, device: str = "auto", say: Say = say) -> Translator:
+def fit(
+    folder: Path,
+    options: TranslateOptions,
+    start: Start,
+    *,
+    device: str = "auto",
+    say: Say = say,
+    watch: Sequence[pl.Callback] = (),
+) -> Translator:
     """Train, keep the best weights in `folder`, and return the translator that they make.
 
     The same seed, data and machine give the same weights, bit for bit, however often the training was killed and
     resumed (one process, CPU).
 
+    Args:
+        device: auto, cpu, cuda, cuda:N or mps.
+        say: where lines for the person go.
+        watch: callbacks of Lightning that look on, after this project's own.
+
     Raises:
         SaccadeError: a mistake in the data, the options or the folder.
         KeyboardInterrupt: the person stopped it; the last checkpoint is there.
     """
-    run = Run(folder)
+    run, where = Run(folder), pick_device(device)
     checkpoint = _checkpoint(run, start, say)
     if checkpoint is None:
         _refuse_another_run(run, start)
@@ -74,7 +87,7 @@ def fit(folder: Path, options: TranslateOptions, start: Start, *, device: str = 
             say(f"{run}: this training is finished; nothing to resume")
         else:
             options = read_options(run, config)
-            _train(run, config, options, parts, vocabularies, pick_device(device), checkpoint, say)
+            _train(run, config, options, parts, vocabularies, where, checkpoint, say, watch)
             run.write_config({**config, "finished": True, "scores": _best(run)})
     finally:
         shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
@@ -217,6 +230,7 @@ def _train(
     device: torch.device,
     checkpoint: Path | None,
     say: Say,
+    watch: Sequence[pl.Callback],
 ) -> None:
     schedule = Schedule(parts.training.lengths[0], options.batch_size, options.seed)
     course = plan(options, schedule.per_epoch)
@@ -227,7 +241,7 @@ def _train(
     module = TrainingModule(model, options, course)
     batches = RoundOfBatches(module, parts.training, schedule), ValidationBatches(parts.validation)
     with _quiet(), _threads(model):
-        trainer = _trainer(run, options, course, device)
+        trainer = _trainer(run, options, course, device, watch)
         try:
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning turns Ctrl-C into an exit of its own
@@ -236,8 +250,10 @@ def _train(
         say(f"stopped early: the validation loss has not fallen for {options.patience} validations")
 
 
-def _trainer(run: Run, options: TranslateOptions, course: Plan, device: torch.device) -> pl.Trainer:
-    callbacks = [KeepBest(run, options.patience), AveragedWeights(), ProgressBar(), checkpointing(run)]
+def _trainer(
+    run: Run, options: TranslateOptions, course: Plan, device: torch.device, watch: Sequence[pl.Callback]
+) -> pl.Trainer:
+    callbacks = [KeepBest(run, options.patience), AveragedWeights(), ProgressBar(), checkpointing(run), *watch]
     return pl.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
         devices=1 if device.index is None else [device.index],

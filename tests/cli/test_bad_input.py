@@ -126,7 +126,7 @@ def test_folders_that_cannot_be_written(say, tmp_path, digits, run_folder):
         line = say("show", run_folder, "123", option, tmp_path / "no" / "map.png")[0]
         assert str(tmp_path / "no") in line
         assert "No such file or directory" in line
-    assert "got .gif" in say("show", run_folder, "123", "--png", tmp_path / "map.gif")[0]
+    assert ".png, .svg, .pdf; got " in say("show", run_folder, "123", "--png", tmp_path / "map.gif")[0]
     assert str(tmp_path / "no" / "x") in say("predict", run_folder, "1", "--attention", tmp_path / "no" / "x")[0]
 
 

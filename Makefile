@@ -1,0 +1,52 @@
+# Needs git, Python >= 3.11 and make. Everything else comes into .venv, at the versions of constraints.txt.
+PYTHON ?= python3
+# Linux without an NVIDIA card: make demo TORCH=cpu takes the build of PyTorch without CUDA, from pytorch.org.
+TORCH ?=
+
+BIN := .venv/bin
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+endif
+INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
+INSTALLED := .venv/installed
+
+.PHONY: demo test test-all lint types benchmarks constraints clean
+
+demo: $(INSTALLED)
+	$(BIN)/saccade demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+# The benchmarks run each peer in an environment of its own.
+benchmarks: $(INSTALLED) .venv-bench/installed
+	$(BIN)/python benchmarks/times.py
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'saccade needs Python 3.11 or newer; this is ' + sys.version.split()[0] + ' (choose one with make PYTHON=...)')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INDEX) --constraint constraints.txt --editable ".[all,dev]"
+	@touch $@
+
+.venv-bench/installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
+	@touch $@
+
+# Pin every dependency of every platform anew.
+constraints:
+	uvx uv@0.13.8 pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.11 \
+	  --constraint constraints.in --no-annotate --custom-compile-command "make constraints" --output-file constraints.txt
+
+clean:
+	rm -rf .venv .venv-bench

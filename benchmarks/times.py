@@ -1,0 +1,179 @@
+"""The clock times of the attention tutorials: saccade beside the tutorials' own Keras model, and beside no attention.
+
+usage: python benchmarks/times.py [--data time.tsv] [--seeds 0,1,2] [--keras PYTHON] [--out FILE]
+
+Trains on the first 8,000 lines of time.tsv and tests on the last 2,000, with defaults except `--level char`; seed by
+seed Keras, saccade with additive attention, saccade with none. The clocks run from the start of training (Keras:
+compilation included; saccade: reading the file and learning the vocabularies included) and stand while the test part
+is measured. The test part is measured, never tuned on. Writes JSON and prints the tables of the README.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from saccade.data.pairs import Pair, PairFile, to_tsv
+from saccade.runs import Run
+from saccade.tasks.options import TranslateOptions
+from saccade.tasks.translate import Longest, Translator, read_vocabularies
+from saccade.training.callbacks import AveragedWeights
+from saccade.training.fit import Start, fit
+
+HERE = Path(__file__).parent
+SHARED = HERE.parents[1] / "shared" / "data" / "time" / "time.tsv"
+LENGTHS = ((1, 9), (10, 19), (20, 29), (30, 50))
+GOAL = {"exact_match": 0.988, "loss_sum_per_example": 0.05}
+
+
+class Probe(pl.Callback):
+    """Measures the test part every 25 steps with the averaged weights, off the clock, until a loss is reached."""
+
+    def __init__(self, goal: float, test: list[Pair]):
+        self.goal, self.test = goal, test
+        self.started, self.paused = time.perf_counter(), 0.0
+        self.reached: float | None = None
+
+    def seconds(self) -> float:
+        """What the clock shows."""
+        return time.perf_counter() - self.started - self.paused
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.average = next(callback for callback in trainer.callbacks if isinstance(callback, AveragedWeights))
+        self.vocabularies = read_vocabularies(Run(trainer.default_root_dir))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self.reached is None and trainer.global_step % 25 == 0:
+            now, shown = time.perf_counter(), self.seconds()
+            scores = Translator(self.average.model, self.vocabularies, Longest(1, 1)).teacher_forced(self.test)
+            if scores.loss_sum_per_example <= self.goal:
+                self.reached = shown
+            self.paused += time.perf_counter() - now
+
+
+def keras(python: Path, files: list[Path], seed: int) -> dict[str, Any]:
+    """One training of the peer, in a process of its own."""
+    command = [python, HERE / "keras_times.py", *files, str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"})
+    if done.returncode:
+        sys.exit(f"keras failed: {(done.stderr.strip() or 'silently').splitlines()[-1]}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    return {**result["epochs"][-1], "keras": result["keras"], "backend": result["backend"]}
+
+
+def saccade(attention: str, file: Path, test: list[Pair], seed: int, goal: float) -> dict[str, Any]:
+    """One training of ours."""
+    options, start = TranslateOptions(level="char", attention=attention, seed=seed), Start(PairFile((file,)), None)
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Probe(goal, test)
+        translator = fit(Path(folder) / "run", options, start, device="cpu", say=lambda line: None, watch=[probe])
+        seconds = probe.seconds()
+        scores = vars(translator.evaluate(test)) | {"seconds": seconds, "seconds_to_keras_loss": probe.reached}
+        return scores | {"exact_match_by_length": by_length(translator, test)}
+
+
+def by_length(translator: Translator, test: list[Pair]) -> dict[str, float]:
+    """Exact match of greedy answers, by the number of characters of the input."""
+    right: dict[tuple[int, int], list[bool]] = defaultdict(list)
+    for pair, (answer,) in zip(test, translator.answer([pair.source for pair in test]), strict=True):
+        span = next(span for span in LENGTHS if span[0] <= len(pair.source) <= span[1])
+        right[span].append(answer.text == pair.target)
+    return {f"{low}-{high}": statistics.mean(right[low, high]) for low, high in LENGTHS}
+
+
+def ambiguous(train: list[Pair], test: list[Pair]) -> int:
+    """Test inputs that occur in the training part with another answer: nobody can be right about both."""
+    answers = defaultdict(set)
+    for pair in train:
+        answers[pair.source].add(pair.target)
+    return sum(bool(answers[pair.source] - {pair.target}) for pair in test)
+
+
+def provenance() -> dict[str, str]:
+    """With what, where and on which commit this was measured."""
+    info = Path("/proc/cpuinfo")
+    cpu = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=HERE)
+    return {
+        "command": " ".join(["python", "benchmarks/times.py", *sys.argv[1:]]),
+        "commit": git.stdout.strip(),
+        "machine": f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
+    }
+
+
+def mean(runs: list[dict[str, Any]], name: str) -> float:
+    return statistics.mean(run[name] for run in runs)
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The tables of the README, in Markdown."""
+    runs, k = results["runs"], results["runs"]["keras"]
+    lines = ["| | exact match | loss, summed per example | seconds to train | seconds to Keras's final loss |"]
+    lines.append("|---|---|---|---|---|")
+    for name, title in (("additive", "saccade, `additive`"), ("none", "saccade, `none`"), ("keras", "Keras 3 with JAX")):
+        some = runs[name]
+        reached = [run.get("seconds_to_keras_loss") for run in some]
+        to_keras = f"{mean(k, 'seconds'):.0f}" if name == "keras" else "not reached"
+        if all(reached):
+            to_keras = f"{statistics.mean(reached):.1f}"
+        figures = f"{mean(some, 'exact_match'):.4f} | {mean(some, 'loss_sum_per_example'):.4f} | {mean(some, 'seconds'):.0f}"
+        lines.append(f"| {title} | {figures} | {to_keras} |")
+    lines += ["", "| characters in the input | " + " | ".join(f"{a}-{b}" for a, b in LENGTHS) + " |"]
+    lines.append("|---|" + "---|" * len(LENGTHS))
+    for name in ("additive", "none"):
+        spans = [statistics.mean(run["exact_match_by_length"][f"{a}-{b}"] for run in runs[name]) for a, b in LENGTHS]
+        lines.append(f"| `{name}` | " + " | ".join(f"{value:.1%}" for value in spans) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=SHARED)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--keras", type=Path, default=HERE.parent / ".venv-bench" / "bin" / "python")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "times.json")
+    options = parser.parse_args()
+    if not options.data.is_file():
+        sys.exit(f"{options.data}: expected time.tsv (github.com/Choco31415/Attention_Network_With_Keras); it is not there")
+    pairs = list(PairFile((options.data,)))
+    train, test = pairs[:8000], pairs[8000:]
+    runs: dict[str, list[dict[str, Any]]] = {"keras": [], "additive": [], "none": []}
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / "train.tsv", Path(folder) / "test.tsv"]
+        for file, part in zip(files, (train, test), strict=True):
+            file.write_text(to_tsv([tuple(pair) for pair in part]), "utf-8")
+        for seed in map(int, options.seeds.split(",")):
+            runs["keras"].append(keras(options.keras, files, seed))
+            for name in ("additive", "none"):
+                runs[name].append(saccade(name, files[0], test, seed, runs["keras"][-1]["loss_sum_per_example"]))
+    ratios = [run["seconds_to_keras_loss"] / peer["seconds"] for run, peer in zip(runs["additive"], runs["keras"], strict=True)]
+    results = {
+        **provenance(),
+        "training_pairs": len(train),
+        "test_pairs": len(test),
+        "test_inputs_with_another_answer_in_training": ambiguous(train, test),
+        "ratio_of_times_to_keras_loss": {"median": statistics.median(ratios), "all": ratios},
+        "goal": GOAL,
+        "runs": runs,
+    }
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    print(tables(results))
+    print(f"\ntime to Keras's final loss, of Keras's time: {', '.join(f'{ratio:.3f}' for ratio in ratios)}")
+
+
+if __name__ == "__main__":
+    main()
