@@ -146,6 +146,8 @@ def main() -> None:
     parser.add_argument("--keras", type=Path, default=HERE.parent / ".venv-bench" / "bin" / "python")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "times.json")
     options = parser.parse_args()
+    if not options.keras.is_file():
+        sys.exit(f"{options.keras}: expected the Python of the peer's environment; it is not there (make benchmarks makes it)")
     if not options.data.is_file():
         sys.exit(f"{options.data}: expected time.tsv (github.com/Choco31415/Attention_Network_With_Keras); it is not there")
     pairs = list(PairFile((options.data,)))

@@ -31,11 +31,16 @@ class Batch(NamedTuple):
     target: Tensor
 
 
-def collate(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Batch:
+def collate(sources: Sequence[list[int]], targets: Sequence[list[int]]) -> Batch:
     """Put encoded pairs side by side."""
-    source, target = (torch.nn.utils.rnn.pad_sequence(list(rows), True, PAD) for rows in (sources, targets))
-    before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=START)
-    return Batch(source, torch.tensor([len(row) for row in sources]), before, target)
+    source, target = (
+        torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, PAD) for rows in (sources, targets)
+    )
+    return _batch(source, torch.tensor([len(row) for row in sources]), target)
+
+
+def _batch(source: Tensor, lengths: Tensor, target: Tensor) -> Batch:
+    return Batch(source, lengths, torch.nn.functional.pad(target[:, :-1], (1, 0), value=START), target)
 
 
 class Vocabularies(NamedTuple):
@@ -89,14 +94,19 @@ class Corpus:
         """The number of tokens of each source and of each target."""
         return np.diff(self._offsets[0]), np.diff(self._offsets[1])
 
-    def _rows(self, side: int, indices: NDArray[np.int64]) -> list[Tensor]:
-        ids, offsets = self._ids[side], self._offsets[side]
-        assert ids is not None
-        return [torch.from_numpy(ids[offsets[i] : offsets[i + 1]].astype(np.int64)) for i in indices]
-
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """The pairs at these indices."""
-        return collate(self._rows(0, indices), self._rows(1, indices))
+        (source, lengths), (target, _) = (self._padded(side, indices) for side in range(2))
+        return _batch(source, lengths, target)
+
+    def _padded(self, side: int, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        ids, offsets = self._ids[side], self._offsets[side]
+        assert ids is not None
+        begin, lengths = offsets[indices], offsets[indices + 1] - offsets[indices]
+        place = np.arange(lengths.max())
+        real = place < lengths[:, None]
+        padded = np.where(real, ids[np.where(real, begin[:, None] + place, 0)], PAD).astype(np.int64)
+        return torch.from_numpy(padded), torch.from_numpy(lengths)
 
     def in_order_of_length(self, size: int) -> list[NDArray[np.int64]]:
         """The indices of every pair once, those of like length together: for measuring."""

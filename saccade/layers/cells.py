@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from saccade.layers import CellName
+from saccade.layers.recurrent import start_recurrent_weights
 
 
 class CellState(NamedTuple):
@@ -41,6 +42,8 @@ class StackedCell(nn.Module):
         kind = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}[cell]
         self.cell_dim = hidden_dim if cell == "lstm" else 0
         self.cells = nn.ModuleList(kind(input_dim if i == 0 else hidden_dim, hidden_dim) for i in range(layers))
+        for step in self.cells:
+            start_recurrent_weights(step)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "batch dim"], state: CellState) -> tuple[Tensor, CellState]:

@@ -21,6 +21,19 @@ class Encoded(NamedTuple):
     summary: Tensor
 
 
+@torch.no_grad()
+def start_recurrent_weights(module: nn.Module) -> None:
+    """Orthogonal recurrent matrices (Bahdanau et al. 2015, B.1), and for an LSTM a forget gate that begins by keeping
+    what it holds: a bias of one (Jozefowicz et al. 2015, §2.2)."""
+    for name, parameter in module.named_parameters():
+        if "weight_hh" in name:
+            for gate in parameter.split(parameter.shape[1]):
+                nn.init.orthogonal_(gate)
+        elif "bias_ih" in name and isinstance(module, nn.LSTM | nn.LSTMCell):
+            forget = len(parameter) // 4
+            parameter[forget : 2 * forget] += 1.0
+
+
 class BidirectionalEncoder(nn.Module):
     """A stack of bidirectional LSTMs or GRUs (Schuster and Paliwal 1997; Bahdanau et al. 2015, §3.2).
 
@@ -47,6 +60,8 @@ class BidirectionalEncoder(nn.Module):
         self.layers = nn.ModuleList(
             kind(width, hidden_dim // 2, batch_first=True, bidirectional=True) for width in widths
         )
+        for layer in self.layers:
+            start_recurrent_weights(layer)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Encoded:

@@ -27,7 +27,7 @@ class Seq2SeqConfig:
     decoder: CellName
     embedding: int
     hidden: int
-    """Width of the encoder's states (both directions together), of the decoder's and of the attention's network."""
+    """Width of the encoder's states (both directions together) and of the decoder's; additive networks have half."""
     layers: int
     dropout: float
 
@@ -70,7 +70,7 @@ class Seq2Seq(nn.Module):
         self.target_embedding = nn.Embedding(config.target_vocab, config.embedding, padding_idx=0)
         options = {"layers": config.layers, "dropout": config.dropout}
         self.encoder = BidirectionalEncoder(config.encoder, config.embedding, size, **options)
-        self.attention = build(config.attention, query_dim=size, key_dim=size, hidden_dim=size)
+        self.attention = build(config.attention, query_dim=size, key_dim=size, hidden_dim=size // 2)
         self.cells = StackedCell(config.decoder, config.embedding + size, size, **options)
         self.start = nn.Linear(size, config.layers * (size + self.cells.cell_dim))
         self.attentional = nn.Linear(2 * size, size, bias=False)

@@ -27,7 +27,7 @@ class TranslateOptions:
     embedding: int = 64
     """Width of the token embeddings."""
     hidden: int = 128
-    """Width of the encoder's states (both directions together), of the decoder's and of the attention; even."""
+    """Width of the encoder's states (both directions together) and of the decoder's; even."""
     layers: int = 1
     """Layers of the encoder and of the decoder."""
     dropout: float = 0.1

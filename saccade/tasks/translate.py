@@ -182,7 +182,7 @@ class Translator:
 
     @torch.inference_mode()
     def _search(self, sources: list[list[int]], beam: int) -> list[list[decoding.Hypothesis]]:
-        batch = to_device(collate([torch.tensor(ids) for ids in sources], [torch.tensor([tokens.END])]), self.device)
+        batch = to_device(collate(sources, [[tokens.END]]), self.device)
         limits = [self._limit(len(ids)) for ids in sources]
         memory, state = self.model.remember(batch.source, batch.lengths)
         if beam == 1:
@@ -247,7 +247,7 @@ class Translator:
         targets = self.vocabularies.target.encode_many([pair.target for pair in pairs])
         totals = torch.zeros(3, dtype=torch.float64)
         for some in _batches(sources, 128):
-            batch = collate([torch.tensor(sources[i]) for i in some], [torch.tensor(targets[i]) for i in some])
+            batch = collate([sources[i] for i in some], [targets[i] for i in some])
             totals += torch.stack([part.double().cpu() for part in sums(self.model, to_device(batch, self.device))[:3]])
         loss, count, right = totals.tolist()
         return TeacherForced(loss, int(count), int(right), len(pairs))

@@ -44,12 +44,12 @@ def plan(options: TranslateOptions, per_epoch: int) -> Plan:
 
 
 def learning_rate_factor(step: int, total: int) -> float:
-    """Rise over the first 200 steps (a tenth, if that is less), hold, fall straight to zero over the second half.
+    """Rise over the first 100 steps (a tenth, if that is less), hold, fall straight to zero over the second half.
 
     >>> [round(learning_rate_factor(step, 1000), 2) for step in (0, 49, 99, 500, 750, 999)]
     [0.01, 0.5, 1.0, 1.0, 0.5, 0.0]
     """
-    warm_up = max(min(200, total // 10), 1)
+    warm_up = max(min(100, total // 10), 1)
     return min((step + 1) / warm_up, 1.0, 2 * (total - step) / total)
 
 

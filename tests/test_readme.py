@@ -1,0 +1,84 @@
+"""What the READMEs say is true: every command runs, every figure is the measured one, every file is there."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+READMES = ("README.md", "README.zh.md")
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / name).read_text("utf-8"), re.M | re.S)
+
+
+def commands(name: str) -> list[str]:
+    lines = "".join(blocks(name, "sh")).splitlines()
+    return [re.sub(r"\s+#.*", "", line) for line in lines if line.strip()]
+
+
+def test_both_languages_have_the_same_commands():
+    assert commands("README.md") == commands("README.zh.md")
+    code = ["\n".join(re.sub(r"\s*#.*", "", line) for line in "".join(blocks(n, "python")).splitlines()) for n in READMES]
+    assert code[0] == code[1]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_tables_are_the_measured_ones(name):
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import times
+
+    results = json.loads((ROOT / "benchmarks" / "results" / "times.json").read_text("utf-8"))
+    text = (ROOT / name).read_text("utf-8")
+    for line in times.tables(results).splitlines():
+        if re.search(r"\d", line) and "input" not in line:
+            assert line.split("|", 2)[2] in text
+    assert str(results["test_inputs_with_another_answer_in_training"]) in text
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_tree_is_the_house(name):
+    tree = re.search(r"^```\n(saccade/.*?)^```", (ROOT / name).read_text("utf-8"), re.M | re.S)[1]
+    told = set(re.findall(r"([\w/]+\.py|[\w]+/)", "\n".join(line[:26] for line in tree.splitlines())))
+    rooms = {path.name + ("/" if path.is_dir() else "") for path in (ROOT / "saccade").iterdir() if path.suffix in ("", ".py")}
+    for room in rooms - {"__init__.py", "__pycache__/"}:
+        assert any(part.startswith(room) or room == part for part in told), f"{room} is not in the tree"
+    for part in told - {"saccade/"}:
+        places = [ROOT / part, ROOT / "saccade" / part, ROOT / "saccade" / "attention" / part]
+        assert any(place.exists() for place in places), f"{part} is not there"
+
+
+@pytest.mark.parametrize("name", [*READMES, "CHANGELOG.md", "LOG.md"])
+def test_links_lead_somewhere(name):
+    for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text("utf-8")):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+@pytest.mark.slow
+def test_every_command_runs(tmp_path):
+    """One after the other in an empty folder, as a reader would; then the Python of both languages."""
+    for command in commands("README.md"):
+        if command == "make test":  # that is where we are
+            continue
+        folder = ROOT if command.startswith("make ") else tmp_path
+        if command.startswith("make ") and not (ROOT / ".venv" / "installed").exists():
+            continue  # run from another environment: make would install one
+        done = subprocess.run(["bash", "-c", command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        if command.startswith("saccade predict"):
+            assert done.stdout.splitlines() == ["17:15", "21:30"]
+        if command.startswith("echo"):
+            assert done.stdout.startswith("21:37\t-")
+            assert done.stdout.count("\n") == 3
+    assert (tmp_path / "map.png").exists()
+    for name in READMES:
+        (program,) = blocks(name, "python")
+        done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("17:15\n('1', '7', ':', '1', '5', '</s>') (6, ")
