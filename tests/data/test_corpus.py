@@ -1,0 +1,120 @@
+"""Encoded pairs, the order they come in, and the part that is held out."""
+
+import numpy as np
+import pytest
+
+from saccade.data.corpus import Corpus, HeldOut, Schedule, Vocabularies, collate
+from saccade.data.pairs import Pair, PairFile
+from saccade.data.tokens import END, START, learn
+
+PAIRS = [Pair(f"{n * 37 % 1000}", f"{n}" * (n % 7 + 1)) for n in range(251)]
+
+
+def vocabularies() -> Vocabularies:
+    return Vocabularies(learn((p.source for p in PAIRS), "char"), learn((p.target for p in PAIRS), "char"))
+
+
+def corpus(folder, pairs=PAIRS, name="c", max_length=99) -> Corpus:
+    return Corpus(folder, name, pairs, vocabularies(), max_length)
+
+
+def test_a_batch_holds_what_was_encoded(tmp_path):
+    known, encoded = vocabularies(), corpus(tmp_path)
+    assert len(encoded) == 251
+    indices = np.array([3, 250, 0, 17])
+    batch = encoded.batch(indices)
+    for row, index in enumerate(indices):
+        source, target = known.source.encode(PAIRS[index].source).ids, known.target.encode(PAIRS[index].target).ids
+        length = int(batch.lengths[row])
+        assert batch.source[row, :length].tolist() == source
+        assert (batch.source[row, length:] == 0).all()
+        assert batch.target[row].tolist() == target + [0] * (batch.target.shape[1] - len(target))
+        assert batch.before[row, : len(target)].tolist() == [START, *target[:-1]]
+    rows = [[known[side].encode(PAIRS[i][side]).ids for i in indices] for side in range(2)]
+    for one, other in zip(collate(*rows), batch, strict=True):
+        assert (one == other).all()
+
+
+def test_long_and_unknown_are_counted(tmp_path):
+    encoded = corpus(tmp_path, [*PAIRS[:9], Pair("1" * 40, "2"), Pair("x1", "y2")], max_length=40)
+    assert (len(encoded), encoded.too_long, encoded.unknown) == (10, 1, 2)
+    assert encoded.lengths[0].max() <= 40
+    assert len(corpus(tmp_path, [Pair("1" * 40, "2")], "d", 40)) == 0
+
+
+def test_the_fingerprint_sees_every_change(tmp_path):
+    def fingerprint(pairs, name):
+        return corpus(tmp_path, pairs, name).fingerprint
+
+    same = fingerprint(PAIRS, "a")
+    assert fingerprint(list(PAIRS), "b") == same
+    assert fingerprint([*PAIRS[:-1], Pair("1", "2")], "c") != same
+    assert fingerprint([PAIRS[1], PAIRS[0], *PAIRS[2:]], "d") != same
+    assert fingerprint([Pair("12", "3")], "e") != fingerprint([Pair("1", "23")], "f")
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(251, 7), (5, 32), (1, 1), (1000, 10)])
+def test_every_epoch_is_a_permutation_decided_by_seed_and_step(size, batch_size):
+    lengths = np.random.default_rng(1).integers(1, 50, size)
+    schedule, again = (Schedule(lengths, batch_size, seed=3) for _ in range(2))
+    steps = schedule.per_epoch * 3
+    forward = [schedule[step].tolist() for step in range(steps)]
+    backward = [again[step].tolist() for step in reversed(range(steps))][::-1]
+    assert forward == backward
+    for epoch in range(3):
+        batches = forward[epoch * schedule.per_epoch : (epoch + 1) * schedule.per_epoch]
+        assert sorted(sum(batches, [])) == list(range(size))
+    if size > 100:
+        assert forward != [Schedule(lengths, batch_size, seed=4)[step].tolist() for step in range(steps)]
+        assert forward[: schedule.per_epoch] != forward[schedule.per_epoch : 2 * schedule.per_epoch]
+
+
+def test_batches_hold_little_padding():
+    lengths = np.random.default_rng(1).integers(1, 50, 5000)
+
+    def share(batches) -> float:
+        return sum(lengths[b].max() * len(b) for b in batches) / lengths.sum() - 1
+
+    schedule = Schedule(lengths, 32, seed=0)
+    random = np.array_split(np.random.default_rng(2).permutation(5000), 157)
+    assert share([schedule[step] for step in range(schedule.per_epoch)]) < 0.1 < share(random)
+
+
+def held(tmp_path, pairs, seed=0) -> HeldOut:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
+    return HeldOut(PairFile((path,)), seed)
+
+
+def test_the_held_out_part_shares_no_input_with_the_rest(tmp_path):
+    pairs = [(f"s{n % 600}", f"t{n}") for n in range(1000)]
+    part = held(tmp_path, pairs)
+    training, out = list(part.training()), list(part.held_out())
+    assert sorted(training + out) == sorted(Pair(*pair) for pair in pairs)
+    assert not {pair.source for pair in training} & {pair.source for pair in out}
+    assert 50 <= len(out) == part.count <= 52
+    assert list(held(tmp_path, pairs).held_out()) == out
+    assert list(held(tmp_path, pairs, seed=1).held_out()) != out
+
+
+def test_it_is_at_most_two_thousand(tmp_path):
+    assert held(tmp_path, [(str(n), "x") for n in range(50_000)]).count == 2000
+
+
+@pytest.mark.parametrize("pairs", [[("a", "b")], [("a", "b"), ("a", "c")]])
+def test_too_few_inputs_to_part_are_used_for_both(tmp_path, pairs):
+    part = held(tmp_path, pairs)
+    assert part.shared
+    assert list(part.training()) == list(part.held_out()) == [Pair(*pair) for pair in pairs]
+
+
+def test_two_inputs_are_one_and_one(tmp_path):
+    part = held(tmp_path, [("a", "b"), ("c", "d")])
+    assert not part.shared
+    assert len(list(part.training())) == len(list(part.held_out())) == 1
+
+
+def test_the_end_token_is_in_every_row(tmp_path):
+    batch = corpus(tmp_path).batch(np.arange(5))
+    assert ((batch.source == END).sum(1) == 1).all()
+    assert ((batch.target == END).sum(1) == 1).all()

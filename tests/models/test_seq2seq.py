@@ -1,0 +1,95 @@
+"""The encoder-decoder: steps equal teacher forcing, padding has no influence, every mechanism trains."""
+
+import pytest
+import torch
+
+from saccade.attention.catalogue import NAMES
+from saccade.decoding import Symbols, beam_search, greedy
+from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
+
+SOURCE, TARGET = 17, 13
+LENGTHS = torch.tensor([7, 3, 5])
+SYMBOLS = Symbols(1, 2, (0, 1, 3))
+every_mechanism = pytest.mark.parametrize("name", NAMES)
+
+
+def model_of(name: str, encoder: str = "lstm", decoder: str = "lstm", layers: int = 1, dropout: float = 0.0) -> Seq2Seq:
+    torch.manual_seed(4)
+    return Seq2Seq(Seq2SeqConfig(SOURCE, TARGET, name, encoder, decoder, 5, 6, layers, dropout)).double().eval()
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(5)
+    source = torch.randint(4, SOURCE, (3, 7)).masked_fill(torch.arange(7) >= LENGTHS[:, None], 0)
+    return source, LENGTHS, torch.randint(1, TARGET, (3, 11))
+
+
+@every_mechanism
+@pytest.mark.parametrize(("encoder", "decoder", "layers"), [("lstm", "gru", 1), ("gru", "lstm", 2)])
+def test_step_by_step_equals_teacher_forcing(name, encoder, decoder, layers):
+    model, (source, lengths, target) = model_of(name, encoder, decoder, layers), batch()
+    logits, weights = model(source, lengths, target)
+    memory, state = model.remember(source, lengths)
+    for i, token in enumerate(target.unbind(1)):
+        stepped = model.step(token, memory, state)
+        torch.testing.assert_close(stepped.logits, logits[:, i], rtol=0, atol=1e-12)
+        if name != "none":
+            torch.testing.assert_close(stepped.weights, weights[:, i], rtol=0, atol=1e-12)
+        state = stepped.state
+    assert (weights is None) == (name == "none")
+
+
+@every_mechanism
+def test_padding_has_no_influence(name):
+    model, (source, lengths, target) = model_of(name), batch()
+    logits, weights = model(source, lengths, target)
+    other = source.masked_fill(source == 0, 9)
+    torch.testing.assert_close(model(other, lengths, target)[0], logits, rtol=0, atol=0)
+    for row, length in enumerate(lengths):
+        alone, alone_weights = model(source[row : row + 1, :length], lengths[row : row + 1], target[row : row + 1])
+        torch.testing.assert_close(alone[0], logits[row], rtol=0, atol=1e-12)
+        if weights is not None:
+            torch.testing.assert_close(alone_weights[0], weights[row, :, :length], rtol=0, atol=1e-12)
+            assert (weights[row, :, length:] == 0).all()
+
+
+@every_mechanism
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_every_weight_learns(name, cell):
+    model, (source, lengths, target) = model_of(name, cell, cell, layers=2, dropout=0.1).train(), batch()
+    logits, _ = model(source, lengths, target)
+    logits.log_softmax(-1)[..., 4].mean().backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+@every_mechanism
+def test_answers_do_not_depend_on_the_batch(name):
+    model, (source, lengths, _) = model_of(name), batch()
+    limits = [9, 4, 6]
+    with torch.inference_mode():
+        together = beam_search(model, *model.remember(source, lengths), SYMBOLS, limits, 4)
+        straight = greedy(model, *model.remember(source, lengths), SYMBOLS, limits)
+        for row, (limit, length) in enumerate(zip(limits, lengths, strict=True)):
+            alone = model.remember(source[row : row + 1, :length], lengths[row : row + 1])
+            assert greedy(model, *alone, SYMBOLS, [limit])[0].tokens == straight[row].tokens
+            (found,) = beam_search(model, *alone, SYMBOLS, [limit], 4)
+            assert [h.tokens for h in found] == [h.tokens for h in together[row]]
+            assert [h.score for h in found] == pytest.approx([h.score for h in together[row]], abs=1e-5)
+
+
+def test_no_attention_sees_the_source_through_its_summary_alone():
+    model, (source, lengths, target) = model_of("none"), batch()
+    memory, _ = model.remember(source, lengths)
+    assert memory.value.shape == (3, 1, 6)
+
+
+@every_mechanism
+def test_it_exports(name):
+    model, inputs = model_of(name).float(), batch()
+    program = torch.export.export(model, inputs)
+    for one, other in zip(program.module()(*inputs), model(*inputs), strict=True):
+        if one is not None:
+            torch.testing.assert_close(one, other)
