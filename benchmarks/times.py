@@ -30,7 +30,8 @@ from saccade.runs import Run
 from saccade.tasks.options import TranslateOptions
 from saccade.tasks.translate import Longest, Translator, read_vocabularies
 from saccade.training.callbacks import AveragedWeights
-from saccade.training.fit import Start, fit
+from saccade.training.fit import fit
+from saccade.training.prepare import Start
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared" / "data" / "time" / "time.tsv"
@@ -123,13 +124,19 @@ def tables(results: dict[str, Any]) -> str:
     runs, k = results["runs"], results["runs"]["keras"]
     lines = ["| | exact match | loss, summed per example | seconds to train | seconds to Keras's final loss |"]
     lines.append("|---|---|---|---|---|")
-    for name, title in (("additive", "saccade, `additive`"), ("none", "saccade, `none`"), ("keras", "Keras 3 with JAX")):
+    for name, title in (
+        ("additive", "saccade, `additive`"),
+        ("none", "saccade, `none`"),
+        ("keras", "Keras 3 with JAX"),
+    ):
         some = runs[name]
         reached = [run.get("seconds_to_keras_loss") for run in some]
         to_keras = f"{mean(k, 'seconds'):.0f}" if name == "keras" else "not reached"
         if all(reached):
             to_keras = f"{statistics.mean(reached):.1f}"
-        figures = f"{mean(some, 'exact_match'):.4f} | {mean(some, 'loss_sum_per_example'):.4f} | {mean(some, 'seconds'):.0f}"
+        figures = (
+            f"{mean(some, 'exact_match'):.4f} | {mean(some, 'loss_sum_per_example'):.4f} | {mean(some, 'seconds'):.0f}"
+        )
         lines.append(f"| {title} | {figures} | {to_keras} |")
     lines += ["", "| characters in the input | " + " | ".join(f"{a}-{b}" for a, b in LENGTHS) + " |"]
     lines.append("|---|" + "---|" * len(LENGTHS))
@@ -147,9 +154,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "times.json")
     options = parser.parse_args()
     if not options.keras.is_file():
-        sys.exit(f"{options.keras}: expected the Python of the peer's environment; it is not there (make benchmarks makes it)")
+        sys.exit(f"{options.keras}: expected the Python of the peer's environment (make benchmarks makes it)")
     if not options.data.is_file():
-        sys.exit(f"{options.data}: expected time.tsv (github.com/Choco31415/Attention_Network_With_Keras); it is not there")
+        sys.exit(
+            f"{options.data}: expected time.tsv (github.com/Choco31415/Attention_Network_With_Keras); it is not there"
+        )
     pairs = list(PairFile((options.data,)))
     train, test = pairs[:8000], pairs[8000:]
     runs: dict[str, list[dict[str, Any]]] = {"keras": [], "additive": [], "none": []}
@@ -161,7 +170,10 @@ def main() -> None:
             runs["keras"].append(keras(options.keras, files, seed))
             for name in ("additive", "none"):
                 runs[name].append(saccade(name, files[0], test, seed, runs["keras"][-1]["loss_sum_per_example"]))
-    ratios = [run["seconds_to_keras_loss"] / peer["seconds"] for run, peer in zip(runs["additive"], runs["keras"], strict=True)]
+    ratios = [
+        run["seconds_to_keras_loss"] / peer["seconds"]
+        for run, peer in zip(runs["additive"], runs["keras"], strict=True)
+    ]
     results = {
         **provenance(),
         "training_pairs": len(train),

@@ -20,7 +20,8 @@ class Stepped(Protocol):
 
 class Steps(Protocol):
     """A decoder: reads the previous tokens `[batch]`, a memory and a state. Memory and state are nested NamedTuples
-    of tensors whose first axis is the batch (one row may stand for all)."""
+    of tensors whose first axis is the batch (one row may stand for all).
+    """
 
     def step(self, token: Tensor, memory: Any, state: Any) -> Stepped: ...
 
@@ -107,7 +108,7 @@ def beam_search(
 
 
 class _Beams:
-    """The beginnings alive in each row: `tokens [rows, beam, steps]`, `scores [rows, beam]`, -inf where there is none."""
+    """The beginnings alive in each row: `tokens [rows, beam, steps]`, `scores [rows, beam]`, -inf where is none."""
 
     def __init__(self, rows: int, beam: int, like: Tensor):
         self.beam, self.running = beam, set(range(rows))
@@ -120,7 +121,8 @@ class _Beams:
 
     def advance(self, gains: Tensor, weights: Tensor | None, end: int) -> Tensor:
         """Extend every beginning by every token; end some answers, keep the best others. Returns where each beam
-        came from, as an index into the flattened `[rows * beam]`."""
+        came from, as an index into the flattened `[rows * beam]`.
+        """
         rows, beam, vocab = len(self.scores), self.beam, gains.shape[-1]
         totals = (self.scores[..., None] + gains.view(rows, beam, vocab)).flatten(1)
         # Of the best 2 * beam candidates at most `beam` end, so `beam` remain to go on.

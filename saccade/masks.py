@@ -31,7 +31,9 @@ def padding(lengths: Int[Tensor, " batch"], size: int | None = None) -> Bool[Ten
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
-def causal(query: int, key: int | None = None, *, device: torch.device | str | None = None) -> Bool[Tensor, "1 query key"]:
+def causal(
+    query: int, key: int | None = None, *, device: torch.device | str | None = None
+) -> Bool[Tensor, "1 query key"]:
     """Let query i attend slots up to its own place, counted from the end where there are more slots than queries.
 
     `mask[0, i, j] = j <= i + key - query`.

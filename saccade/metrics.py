@@ -21,7 +21,8 @@ def text_scores(answers: Sequence[str], references: Sequence[str]) -> TextScores
     13a tokenisation, cased) and chrF2 (Popović 2015) are those of sacrebleu (Post 2018), over the whole corpus.
     """
     try:
-        from sacrebleu.metrics import BLEU, CHRF
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
     except ImportError:
         raise MissingExtraError("sacrebleu", "train") from None
     same = sum(answer == reference for answer, reference in zip(answers, references, strict=True))

@@ -41,7 +41,6 @@ class Toy:
         return Stepped(logits, weights, State(seen))
 
 
-
 def begin(rows: int = ROWS, first: int = 0) -> tuple[Tensor, State]:
     return torch.arange(first, first + rows)[:, None] * 4, State(torch.zeros(rows, 1, dtype=torch.long))
 
@@ -124,7 +123,9 @@ def test_a_model_that_shows_nothing():
     model = Toy(looks=False)
     assert all(h.weights is None for h in greedy(model, *begin(), SYMBOLS, [4] * ROWS))
     for found, seen in zip(
-        beam_search(model, *begin(), SYMBOLS, [4] * ROWS, 3), beam_search(Toy(), *begin(), SYMBOLS, [4] * ROWS, 3), strict=True
+        beam_search(model, *begin(), SYMBOLS, [4] * ROWS, 3),
+        beam_search(Toy(), *begin(), SYMBOLS, [4] * ROWS, 3),
+        strict=True,
     ):
         assert [(h.tokens, h.weights) for h in found] == [(h.tokens, None) for h in seen]
 

@@ -25,7 +25,9 @@ def commands(name: str) -> list[str]:
 
 def test_both_languages_have_the_same_commands():
     assert commands("README.md") == commands("README.zh.md")
-    code = ["\n".join(re.sub(r"\s*#.*", "", line) for line in "".join(blocks(n, "python")).splitlines()) for n in READMES]
+    code = [
+        "\n".join(re.sub(r"\s*#.*", "", line) for line in "".join(blocks(n, "python")).splitlines()) for n in READMES
+    ]
     assert code[0] == code[1]
 
 
@@ -46,7 +48,11 @@ def test_the_tables_are_the_measured_ones(name):
 def test_the_tree_is_the_house(name):
     tree = re.search(r"^```\n(saccade/.*?)^```", (ROOT / name).read_text("utf-8"), re.M | re.S)[1]
     told = set(re.findall(r"([\w/]+\.py|[\w]+/)", "\n".join(line[:26] for line in tree.splitlines())))
-    rooms = {path.name + ("/" if path.is_dir() else "") for path in (ROOT / "saccade").iterdir() if path.suffix in ("", ".py")}
+    rooms = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in (ROOT / "saccade").iterdir()
+        if path.suffix in ("", ".py")
+    }
     for room in rooms - {"__init__.py", "__pycache__/"}:
         assert any(part.startswith(room) or room == part for part in told), f"{room} is not in the tree"
     for part in told - {"saccade/"}:
@@ -79,6 +85,8 @@ def test_every_command_runs(tmp_path):
     assert (tmp_path / "map.png").exists()
     for name in READMES:
         (program,) = blocks(name, "python")
-        done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("17:15\n('1', '7', ':', '1', '5', '</s>') (6, ")

@@ -52,12 +52,14 @@ def test_an_older_run_is_read_and_a_newer_one_refused_by_name(tmp_path, run_fold
     (copy / "config.json").write_text(json.dumps(older))
     assert saccade.load(copy)("123").text == saccade.load(run_folder)("123").text
     (copy / "config.json").write_text(json.dumps({**config, "format": FORMAT + 1}))
-    with pytest.raises(RunError, match=rf"config\.json: expected format {FORMAT} or older; got {FORMAT + 1}, of a newer"):
+    with pytest.raises(
+        RunError, match=rf"config\.json: expected format {FORMAT} or older; got {FORMAT + 1}, of a newer"
+    ):
         saccade.load(copy)
 
 
 DAMAGE = {
-    "config.json": [b"", b"{", b"[]", b"{}"],
+    "config.json": [b"", b"{", b"[]", b"{}", b'{"format": 1, "task": "translate", "options": {}}'],
     "weights.safetensors": [b"", b"\x00" * 9, None],
     "tokenizer-source.json": [b"", b"{}", None],
 }

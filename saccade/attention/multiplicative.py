@@ -1,5 +1,7 @@
 """Multiplicative attention: the score is a product of query and key."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -53,7 +55,7 @@ class ScaledDotAttention(DotAttention):
 
     def score(self, query: Tensor, key: Tensor) -> Tensor:
         """`s_i . h_j / sqrt(query_dim)`, `[batch, query, key]`."""
-        return dot_scores(query, key) * self.query_dim**-0.5
+        return dot_scores(query, key) / math.sqrt(self.query_dim)
 
 
 class GeneralAttention(Attention):

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
-        warnings.showwarning = _one_line
+        warnings.showwarning = _one_line  # type: ignore[assignment]
         _run(command)
         sys.stdout.flush()
         return 0
@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str]) -> Any:
     try:
         with redirect_stderr(said):
             return tyro.cli(
-                Command,  # type: ignore[arg-type]
+                Command,
                 prog="saccade",
                 description="Learn to turn one kind of text into another, and see what the model looked at.",
                 args=_commands_of_two_words(arguments),
@@ -75,9 +75,9 @@ def _commands_of_two_words(arguments: Sequence[str]) -> list[str]:
 
 
 def one_line(box: str) -> str:
-    """The message of one of tyro's boxes, without its frame and advice, as one line.
+    r"""The message of one of tyro's boxes, without its frame and advice, as one line.
 
-    >>> one_line("╭─ Unrecognized options ─╮\\n│ Unrecognized options: x │\\n│ ──────── │\\n│ Help: ... │\\n╰──╯")
+    >>> one_line("╭─ Unrecognized options ─╮\n│ Unrecognized options: x │\n│ ──────── │\n│ Help: ... │\n╰──╯")
     'Unrecognized options: x'
     """
     lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()[1:]]

@@ -24,7 +24,8 @@ _SHOWN = {"times": "quarter past five pm", "dates": "the third of march 2021"}
 def demo(command: Demo) -> None:
     """Make data, train, measure, and draw."""
     try:
-        from saccade.training.fit import Start, fit
+        from saccade.training.fit import fit
+        from saccade.training.prepare import Start
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "lightning", "train") from None
     console = Console(highlight=False)
@@ -39,7 +40,9 @@ def demo(command: Demo) -> None:
         options = TranslateOptions(level="char", epochs=8, seed=command.seed)
         translator = fit(command.out, options, start, device=command.device)
     scores = translator.evaluate(held_out)
-    console.print(f"\n[bold]{scores.exact_match:.1%}[/bold] of {scores.examples} inputs it never saw are exactly right\n")
+    console.print(
+        f"\n[bold]{scores.exact_match:.1%}[/bold] of {scores.examples} inputs it never saw are exactly right\n"
+    )
     _draw(translator, held_out, command, console)
 
 
@@ -64,8 +67,13 @@ def _draw(translator: Translator, held_out: list[Pair], command: Demo, console: 
     example = map_of(translator(text), text=text)
     terminal.draw(example, console=console)
     figure.save(example, command.out / "map.png", title=f"{text} → {example.answer}")
-    notes = [f"expected {pair.target}" if answer.text != pair.target else "" for pair, answer in zip(shown, answers, strict=True)]
-    maps = [map_of(answer, text=pair.source, note=note) for pair, answer, note in zip(shown, answers, notes, strict=True)]
+    notes = [
+        f"expected {pair.target}" if answer.text != pair.target else ""
+        for pair, answer in zip(shown, answers, strict=True)
+    ]
+    maps = [
+        map_of(answer, text=pair.source, note=note) for pair, answer, note in zip(shown, answers, notes, strict=True)
+    ]
     page.save([example, *maps], command.out / "maps.html", title=f"What the {command.data} translator looked at")
     console.print(f"\nall maps: {command.out / 'maps.html'}   picture: {command.out / 'map.png'}   run: {command.out}")
     console.print(f'ask it yourself: saccade show {command.out} "{text}"')

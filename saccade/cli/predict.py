@@ -39,7 +39,11 @@ def _answer(translator: Translator, texts: list[str], command: Predict, file: IO
 
 def _line(answer: Answer, scores: bool) -> str:
     # One answer, one line: an answer learnt from JSON or CSV may hold line breaks.
-    text = answer.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") if "\n" in answer.text else answer.text
+    text = (
+        answer.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        if "\n" in answer.text
+        else answer.text
+    )
     return f"{text}\t{answer.score:.4f}" if scores else text
 
 
@@ -52,7 +56,9 @@ def _record(text: str, answers: list[Answer]) -> dict[str, object]:
                 "answer": answer.text,
                 "score": round(answer.score, 6),
                 "answer_tokens": answer.target,
-                "weights": None if answer.weights is None else [[round(w, 6) for w in row] for row in answer.weights.tolist()],
+                "weights": None
+                if answer.weights is None
+                else [[round(w, 6) for w in row] for row in answer.weights.tolist()],
             }
             for answer in answers
         ],

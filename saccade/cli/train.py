@@ -24,7 +24,8 @@ def columns(text: str) -> Columns:
 def train(command: TrainTranslate) -> None:
     """Train into a run folder."""
     try:
-        from saccade.training.fit import Start, fit, say
+        from saccade.training.fit import fit
+        from saccade.training.prepare import Start, say
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "lightning", "train") from None
     command = _with_files_of_the_run(command)
@@ -47,5 +48,5 @@ def _with_files_of_the_run(command: TrainTranslate) -> TrainTranslate:
     if not command.resume or command.train or not (command.out / CONFIG).is_file():
         return command
     data = Run(command.out).read_config()["data"]
-    paths = {side: tuple(Path(path) for path in data[side] or ()) for side in ("train", "valid")}
-    return replace(command, columns=",".join(data["columns"]), **paths)
+    train, valid = (tuple(Path(path) for path in data[side] or ()) for side in ("train", "valid"))
+    return replace(command, columns=",".join(data["columns"]), train=train, valid=valid)

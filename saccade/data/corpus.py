@@ -1,7 +1,8 @@
 """Encoded pairs on disk, and batches out of them in an order that only the seed and the step decide."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +73,9 @@ class Corpus:
                     length.append(len(row))
         self.fingerprint = digest.hexdigest()
         self._offsets = [np.cumsum([0, *length], dtype=np.int64) for length in lengths]
-        self._ids = [np.memmap(path, np.int32, "r") if length else None for path, length in zip(paths, lengths, strict=True)]
+        self._ids = [
+            np.memmap(path, np.int32, "r") if length else None for path, length in zip(paths, lengths, strict=True)
+        ]
 
     def _encoded(
         self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int
@@ -147,6 +150,17 @@ class Schedule:
         return [batches[i] for i in random.permutation(len(batches))]
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some pairs of a file, read anew at each pass."""
+
+    file: PairFile
+    keep: Callable[[Pair], bool]
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (pair for pair in self.file if self.keep(pair))
+
+
 class HeldOut:
     """A part of a file kept from training: about one input in twenty, at most 2,000 pairs, chosen by the seed.
 
@@ -155,26 +169,22 @@ class HeldOut:
     Attributes:
         count: how many pairs are held out.
         shared: True where the file has too few different inputs to be parted; then all of it is used for both.
+        training: the pairs to train on.
+        held_out: the pairs kept from training.
     """
 
     def __init__(self, file: PairFile, seed: int):
-        self.file, self._salt = file, seed.to_bytes(8, "little", signed=True)
+        self._salt = seed.to_bytes(8, "little", signed=True)
         hashes = np.fromiter((self._hash(pair) for pair in file), np.uint64)
         wanted = min(max(len(hashes) // 20, 1), 2000)
         self._threshold = int(np.partition(hashes, wanted - 1)[wanted - 1])
         self.count = int((hashes <= self._threshold).sum())
         self.shared = self.count == len(hashes)
+        self.training = Part(file, lambda pair: self.shared or self._hash(pair) > self._threshold)
+        self.held_out = Part(file, lambda pair: self._hash(pair) <= self._threshold)
 
     def _hash(self, pair: Pair) -> int:
         return int.from_bytes(hashlib.blake2b(pair.source.encode(), digest_size=8, salt=self._salt).digest(), "little")
-
-    def training(self) -> Iterator[Pair]:
-        """The pairs to train on."""
-        return (pair for pair in self.file if self.shared or self._hash(pair) > self._threshold)
-
-    def held_out(self) -> Iterator[Pair]:
-        """The pairs kept from training."""
-        return (pair for pair in self.file if self.shared or self._hash(pair) <= self._threshold)
 
 
 def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:

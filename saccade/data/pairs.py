@@ -118,7 +118,8 @@ def _read_csv(path: Path, columns: Columns) -> Iterator[Pair | None]:
 
     def text() -> Iterator[str]:
         nonlocal position
-        for position, line in lines_of(path):
+        for number, line in lines_of(path):
+            position = number
             yield line + "\n"
 
     reader = csv.reader(text(), strict=True)

@@ -55,7 +55,7 @@ class Vocabulary:
 
     def label(self, identity: int) -> str:
         """How a token reads."""
-        return _readable(self.tokenizer.id_to_token(identity))
+        return _readable(str(self.tokenizer.id_to_token(identity)))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some ids, special tokens left out."""
@@ -82,11 +82,12 @@ def learn(texts: Iterable[str], level: Level, size: int = 8000) -> Vocabulary:
         size: the largest number of tokens, special ones included, for words and pieces.
     """
     tokenizer = _blank(level)
-    common = {"special_tokens": SPECIAL, "show_progress": False}
     if level == "bpe":
-        trainer = trainers.BpeTrainer(vocab_size=max(size - 256, len(SPECIAL)), **common)
+        pieces = max(size - 256, len(SPECIAL))
+        trainer: Any = trainers.BpeTrainer(vocab_size=pieces, special_tokens=SPECIAL, show_progress=False)
     else:
-        trainer = trainers.WordLevelTrainer(vocab_size=size if level == "word" else 10**9, **common)
+        words = size if level == "word" else 10**9
+        trainer = trainers.WordLevelTrainer(vocab_size=words, special_tokens=SPECIAL, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     return Vocabulary(_finished(tokenizer, level))
 

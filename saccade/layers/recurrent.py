@@ -24,10 +24,11 @@ class Encoded(NamedTuple):
 @torch.no_grad()
 def start_recurrent_weights(module: nn.Module) -> None:
     """Orthogonal recurrent matrices (Bahdanau et al. 2015, B.1), and for an LSTM a forget gate that begins by keeping
-    what it holds: a bias of one (Jozefowicz et al. 2015, §2.2)."""
+    what it holds: a bias of one (Jozefowicz et al. 2015, §2.2).
+    """
     for name, parameter in module.named_parameters():
         if "weight_hh" in name:
-            for gate in parameter.split(parameter.shape[1]):
+            for gate in parameter.chunk(len(parameter) // parameter.shape[1]):
                 nn.init.orthogonal_(gate)
         elif "bias_ih" in name and isinstance(module, nn.LSTM | nn.LSTMCell):
             forget = len(parameter) // 4
@@ -95,7 +96,7 @@ def unpacked_layer(layer: nn.Module, x: Tensor, lengths: Tensor) -> Encoded:
     time = torch.arange(x.shape[1], device=x.device)
     real = (time < lengths[:, None])[..., None]
     backwards = torch.where(real[..., 0], lengths[:, None] - 1 - time, time)[..., None]
-    weights = layer._flat_weights
+    weights = [getattr(layer, name) for name in layer._flat_weights_names]
     half = len(weights) // 2
     forward = _one_direction(layer, x, weights[:half])
     reverse = _one_direction(layer, x.gather(1, backwards.expand_as(x)), weights[half:])

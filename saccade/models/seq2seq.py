@@ -68,11 +68,11 @@ class Seq2Seq(nn.Module):
         self.config, size = config, config.hidden
         self.source_embedding = nn.Embedding(config.source_vocab, config.embedding, padding_idx=0)
         self.target_embedding = nn.Embedding(config.target_vocab, config.embedding, padding_idx=0)
-        options = {"layers": config.layers, "dropout": config.dropout}
-        self.encoder = BidirectionalEncoder(config.encoder, config.embedding, size, **options)
+        layers, dropout = config.layers, config.dropout
+        self.encoder = BidirectionalEncoder(config.encoder, config.embedding, size, layers=layers, dropout=dropout)
         self.attention = build(config.attention, query_dim=size, key_dim=size, hidden_dim=size // 2)
-        self.cells = StackedCell(config.decoder, config.embedding + size, size, **options)
-        self.start = nn.Linear(size, config.layers * (size + self.cells.cell_dim))
+        self.cells = StackedCell(config.decoder, config.embedding + size, size, layers=layers, dropout=dropout)
+        self.start = nn.Linear(size, layers * (size + self.cells.cell_dim))
         self.attentional = nn.Linear(2 * size, size, bias=False)
         self.output = nn.Linear(size, config.target_vocab)
         self.dropout = nn.Dropout(config.dropout)

@@ -19,7 +19,7 @@ from saccade.data.corpus import Batch, Vocabularies, collate
 from saccade.data.pairs import Pair
 from saccade.errors import OptionError, RunError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
-from saccade.runs import Run
+from saccade.runs import CONFIG, WEIGHTS, Run
 from saccade.tasks.options import TranslateOptions
 
 TASK = "translate"
@@ -75,6 +75,11 @@ class TeacherForced(NamedTuple):
     tokens: int
     right: int
     examples: int
+
+    def plus(self, other: "TeacherForced") -> "TeacherForced":
+        """The sums over both."""
+        loss, *counts = (a + b for a, b in zip(self, other, strict=True))
+        return TeacherForced(loss, *map(int, counts))
 
     @property
     def loss_sum_per_example(self) -> float:
@@ -214,7 +219,9 @@ class Translator:
         if unknown:
             doubts.append(f"never seen in training: {' '.join(unknown[:10])}{' ...' if len(unknown) > 10 else ''}")
         if len(encoded.ids) > self.longest.source:
-            doubts.append(f"longer than any training input: {len(encoded.ids)} tokens, at most {self.longest.source} seen")
+            doubts.append(
+                f"longer than any training input: {len(encoded.ids)} tokens, at most {self.longest.source} seen"
+            )
         return doubts
 
     def evaluate(self, pairs: Iterable[Pair]) -> Scores:
@@ -224,7 +231,7 @@ class Translator:
         references: list[str] = []
         forced = TeacherForced(0.0, 0, 0, 0)
         while chunk := list(islice(rows, 4096)):
-            forced = TeacherForced(*(a + b for a, b in zip(forced, self.teacher_forced(chunk), strict=True)))
+            forced = forced.plus(self.teacher_forced(chunk))
             answers += [best[0].text for best in self.answer([pair.source for pair in chunk])]
             references += [pair.target for pair in chunk]
         text = metrics.text_scores(answers, references)
@@ -271,16 +278,18 @@ def load(folder: Path | str, *, device: str = "cpu") -> Translator:
         raise RunError(f"{run}: expected a run of the task {TASK}; got {config.get('task')}")
     vocabularies = read_vocabularies(run)
     options = read_options(run, config)
-    longest = Longest(**config["data"]["longest"])
+    try:
+        longest = Longest(**config["data"]["longest"])
+    except (KeyError, TypeError):
+        raise RunError(f"{run.path(CONFIG)}: expected data.longest with source and target; got none") from None
     model = new_model(options, vocabularies)
     weights = run.read_weights()
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: list(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
-            raise RunError(
-                f"{run.path('weights.safetensors')}: expected {name} of shape {expected.get(name)}; got {found.get(name)}"
-            )
+            shapes = f"expected {name} of shape {expected.get(name)}; got {found.get(name)}"
+            raise RunError(f"{run.path(WEIGHTS)}: {shapes}")
     model.load_state_dict(weights)
     return Translator(model.to(pick_device(device)), vocabularies, longest)
 

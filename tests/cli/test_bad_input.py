@@ -89,7 +89,9 @@ def test_commands(say, tmp_path, digits):
 @pytest.mark.parametrize("command", ["evaluate", "predict", "show", "describe"])
 def test_runs(say, tmp_path, digits, run_folder, command):
     rest = {"evaluate": ["--data", digits], "predict": ["123"], "show": ["123"], "describe": []}[command]
-    assert say(command, tmp_path / "no", *rest)[0] == f"saccade: {tmp_path / 'no'}: expected a run folder; there is none"
+    assert (
+        say(command, tmp_path / "no", *rest)[0] == f"saccade: {tmp_path / 'no'}: expected a run folder; there is none"
+    )
     assert "it holds no config.json" in say(command, tmp_path, *rest)[0]
     copy = tmp_path / "copy"
     shutil.copytree(run_folder, copy)
@@ -119,9 +121,10 @@ def test_another_run_is_left_alone(say, tmp_path, digits, run_folder):
 
 def test_folders_that_cannot_be_written(say, tmp_path, digits, run_folder):
     file = written(tmp_path / "file", b"")
-    assert f"{file / 'run'}: expected a folder that can be written; got Not a directory" in say(
-        *TRAIN, "--train", digits, "--out", file / "run"
-    )[0]
+    assert (
+        f"{file / 'run'}: expected a folder that can be written; got Not a directory"
+        in say(*TRAIN, "--train", digits, "--out", file / "run")[0]
+    )
     for option in ("--png", "--page"):
         line = say("show", run_folder, "123", option, tmp_path / "no" / "map.png")[0]
         assert str(tmp_path / "no") in line

@@ -138,7 +138,10 @@ def test_evaluate(ask, run_folder, digits):
     assert [row.split()[0] for row in table] == names.split()
     pairs = [row.split("\t") for row in digits.read_text().splitlines()]
     translate = load(run_folder)
-    right = sum(answer.text == target for (answer,), (_, target) in zip(translate.answer([s for s, _ in pairs]), pairs))
+    right = sum(
+        answer.text == target
+        for (answer,), (_, target) in zip(translate.answer([s for s, _ in pairs]), pairs, strict=True)
+    )
     assert scores["exact_match"] == right / 400
 
 

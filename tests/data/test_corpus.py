@@ -63,7 +63,7 @@ def test_every_epoch_is_a_permutation_decided_by_seed_and_step(size, batch_size)
     assert forward == backward
     for epoch in range(3):
         batches = forward[epoch * schedule.per_epoch : (epoch + 1) * schedule.per_epoch]
-        assert sorted(sum(batches, [])) == list(range(size))
+        assert sorted(index for batch in batches for index in batch) == list(range(size))
     if size > 100:
         assert forward != [Schedule(lengths, batch_size, seed=4)[step].tolist() for step in range(steps)]
         assert forward[: schedule.per_epoch] != forward[schedule.per_epoch : 2 * schedule.per_epoch]
@@ -89,12 +89,12 @@ def held(tmp_path, pairs, seed=0) -> HeldOut:
 def test_the_held_out_part_shares_no_input_with_the_rest(tmp_path):
     pairs = [(f"s{n % 600}", f"t{n}") for n in range(1000)]
     part = held(tmp_path, pairs)
-    training, out = list(part.training()), list(part.held_out())
+    training, out = list(part.training), list(part.held_out)
     assert sorted(training + out) == sorted(Pair(*pair) for pair in pairs)
     assert not {pair.source for pair in training} & {pair.source for pair in out}
     assert 50 <= len(out) == part.count <= 52
-    assert list(held(tmp_path, pairs).held_out()) == out
-    assert list(held(tmp_path, pairs, seed=1).held_out()) != out
+    assert list(held(tmp_path, pairs).held_out) == out
+    assert list(held(tmp_path, pairs, seed=1).held_out) != out
 
 
 def test_it_is_at_most_two_thousand(tmp_path):
@@ -105,13 +105,13 @@ def test_it_is_at_most_two_thousand(tmp_path):
 def test_too_few_inputs_to_part_are_used_for_both(tmp_path, pairs):
     part = held(tmp_path, pairs)
     assert part.shared
-    assert list(part.training()) == list(part.held_out()) == [Pair(*pair) for pair in pairs]
+    assert list(part.training) == list(part.held_out) == [Pair(*pair) for pair in pairs]
 
 
 def test_two_inputs_are_one_and_one(tmp_path):
     part = held(tmp_path, [("a", "b"), ("c", "d")])
     assert not part.shared
-    assert len(list(part.training())) == len(list(part.held_out())) == 1
+    assert len(list(part.training)) == len(list(part.held_out)) == 1
 
 
 def test_the_end_token_is_in_every_row(tmp_path):

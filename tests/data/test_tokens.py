@@ -73,7 +73,8 @@ def test_vocabularies_have_a_largest_size():
 
 @levels
 def test_the_same_texts_give_the_same_vocabulary_in_every_process(level):
-    program = "import sys; from saccade.data.tokens import learn; sys.stdout.write(learn(eval(sys.argv[1]), sys.argv[2], 400).to_json())"
+    program = "import sys; from saccade.data.tokens import learn\n"
+    program += "sys.stdout.write(learn(eval(sys.argv[1]), sys.argv[2], 400).to_json())"
     digests = {
         hashlib.sha256(
             subprocess.run(

@@ -81,7 +81,7 @@ def test_answers_do_not_depend_on_the_batch(name):
 
 
 def test_no_attention_sees_the_source_through_its_summary_alone():
-    model, (source, lengths, target) = model_of("none"), batch()
+    model, (source, lengths, _) = model_of("none"), batch()
     memory, _ = model.remember(source, lengths)
     assert memory.value.shape == (3, 1, 6)
 

@@ -18,8 +18,9 @@ from saccade.errors import OptionError, RunError
 from saccade.runs import Run
 from saccade.tasks.options import TranslateOptions
 from saccade.tasks.translate import load
-from saccade.training.fit import Start, fit
+from saccade.training.fit import fit
 from saccade.training.module import learning_rate_factor, plan
+from saccade.training.prepare import Start
 
 SMALL = TranslateOptions(level="char", embedding=8, hidden=16, epochs=60, batch_size=16, dropout=0.2, patience=3)
 
@@ -30,7 +31,8 @@ from dataclasses import replace
 from pathlib import Path
 from saccade.data.pairs import PairFile
 from saccade.tasks.options import TranslateOptions
-from saccade.training.fit import Start, fit
+from saccade.training.fit import fit
+from saccade.training.prepare import Start
 options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=42, batch_size=16, dropout=0.2)
 start = Start(PairFile((Path(sys.argv[1]),)), None, resume=True)
 fit(Path(sys.argv[2]), options, start, device="cpu")
@@ -146,7 +148,9 @@ def test_no_pickle_is_needed_or_trusted_to_resume(run_folder):
 
 def test_it_stops_early_and_keeps_the_best(tmp_path, digits):
     said: list[str] = []
-    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=200, batch_size=16, patience=1, learning_rate=0.3)
+    options = TranslateOptions(
+        level="char", embedding=8, hidden=16, epochs=200, batch_size=16, patience=1, learning_rate=0.3
+    )
     train(tmp_path / "run", digits, options, said)
     lines = Run(tmp_path / "run").read_metrics()
     assert "stopped early: the validation loss has not fallen for 1 validations" in said
