@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from saccade.errors import RunError
 
@@ -112,9 +112,9 @@ def _blank(level: Level) -> Tokenizer:
         return tokenizer
     model = models.WordLevel(unk_token=SPECIAL[UNKNOWN]) if level == "word" else models.BPE(byte_fallback=True)
     tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(split=False), pre_tokenizers.Split(_WORDS, "isolated")]
-    )
+    # Not the library's Metaspace: it takes a text's own leading space for the one that it puts there itself.
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(" ", "▁"), normalizers.Prepend("▁")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(_WORDS, "isolated")
     tokenizer.decoder = decoders.Sequence(
         [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)]
     )

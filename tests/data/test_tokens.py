@@ -18,6 +18,7 @@ TEXTS = [
     "下午三点一刻，晚上九点半",
     "naïve cafe\u0301 \U0001f469\u200d\U0001f680 हिन्दी",
     "<s> </s> <pad> <unk> <0x41>",
+    " leading and trailing  ",
     "it's 3.14 (or so) -- not 2_000",
 ]
 levels = pytest.mark.parametrize("level", ["char", "word", "bpe"])
