@@ -115,7 +115,8 @@ class Attention(nn.Module):
         mask = memory.mask
         if mask is not None:
             mask = masks.with_query_axis(mask, batch, queries.shape[1], slots)
-            queries = queries.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+            # A query that may look nowhere must not be seen either, or its NaN would reach the weights' gradients.
+            queries = torch.where(mask.any(-1, keepdim=True), queries, 0.0)
         context, weights = self._four_steps(queries, memory.key, memory.value, mask, bias)
         if query.dim() == 2:
             context, weights = context[:, 0], weights[:, 0]

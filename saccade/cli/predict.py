@@ -21,8 +21,13 @@ def predict(command: Predict) -> None:
     translator = load(command.run, device=command.device)
     with ExitStack() as stack:
         file = stack.enter_context(open(command.attention, "w", encoding="utf-8")) if command.attention else None
-        for texts in _arguments(command.texts) if command.texts else waiting_lines(sys.stdin.buffer):
+        for texts in _arguments(command.texts) if command.texts else waiting_lines(_standard_input()):
             _answer(translator, texts, command, file)
+
+
+def _standard_input() -> IO[bytes]:
+    # A reader of our own: Python dies at exit if a thread still waits inside sys.stdin.
+    return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
 def _answer(translator: Translator, texts: list[str], command: Predict, file: IO[str] | None) -> None:

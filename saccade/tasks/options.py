@@ -52,6 +52,8 @@ class TranslateOptions:
             value = getattr(self, name)
             if value < lowest:
                 raise OptionError(f"--{name.replace('_', '-')} must be at least {lowest}; got {value}")
+        if self.seed >= 2**31:
+            raise OptionError(f"--seed must be below 2147483648; got {self.seed}")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
         if not 0 <= self.dropout < 1:

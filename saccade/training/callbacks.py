@@ -1,6 +1,7 @@
 """What happens around the steps: averaging the weights, keeping the best, saving whole checkpoints."""
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from saccade.errors import OptionError
 from saccade.files import write_atomic
 from saccade.models.seq2seq import Seq2Seq
 from saccade.runs import CHECKPOINTS, Run
@@ -84,6 +86,9 @@ class KeepBest(pl.Callback):
         """Write the figures, and the weights if they are the best."""
         assert isinstance(pl_module, TrainingModule)
         measured = pl_module.measured()
+        if not math.isfinite(measured.loss):
+            rate = pl_module.options.learning_rate
+            raise OptionError(f"--learning-rate must be lower: with {rate} the loss is not finite at step {measured.step}")
         if measured.loss < self.best:
             self.best, self.rounds_without_better = measured.loss, 0
             self.run.write_weights(pl_module.model.state_dict())

@@ -17,7 +17,7 @@ from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
 from saccade.tasks.options import TranslateOptions
 from saccade.tasks.translate import Translator, load, new_model, pick_device
 from saccade.training.callbacks import LAST, AtomicCheckpoints, AveragedWeights, KeepBest, checkpointing
-from saccade.training.module import Plan, RoundOfBatches, TrainingModule, ValidationBatches, finite, plan
+from saccade.training.module import Plan, RoundOfBatches, TrainingModule, ValidationBatches, plan
 from saccade.training.prepare import Prepared, Say, Start, prepare, say
 from saccade.training.progress import ProgressBar
 
@@ -142,18 +142,15 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _threads(model: torch.nn.Module) -> Iterator[None]:
-    """One thread for a small model: its steps are too short to share, and two threads that wait for each other on a
-    busy machine are ten times slower than one. It also makes the bits the same whatever the number of cores.
-    """
+    """At most two threads for a small model: its steps are too short to share among more."""
     before = torch.get_num_threads()
     if sum(parameter.numel() for parameter in model.parameters()) < 1_000_000:
-        torch.set_num_threads(1)
+        torch.set_num_threads(min(before, 2))
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def _best(run: Run) -> dict[str, float | None]:
-    best = min(run.read_metrics(), key=lambda line: line["loss"])
-    return {name: finite(value) for name, value in best.items()}
+def _best(run: Run) -> dict[str, float]:
+    return min(run.read_metrics(), key=lambda line: line["loss"])

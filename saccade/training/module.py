@@ -1,6 +1,5 @@
 """What Lightning trains: a model, its loss, and batches that only the seed and the step decide."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -103,7 +102,8 @@ class TrainingModule(pl.LightningModule):
         self.model, self.options, self.plan = model, options, plan
         self.recent_loss = float("nan")
         """Mean loss of the last steps, for people to watch."""
-        self._training, self._validation = torch.zeros(2), torch.zeros(5)
+        # In double precision: a float32 stops counting tokens at 16 million.
+        self._training, self._validation = (torch.zeros(size, dtype=torch.float64) for size in (2, 5))
 
     def on_train_epoch_start(self) -> None:
         """A round begins."""
@@ -131,8 +131,8 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up a batch."""
-        parts = [*sums(self.model, batch), torch.tensor(len(batch.source), device=batch.source.device)]
-        self._validation += torch.stack([part.float() for part in parts]).cpu()
+        self._validation[:4] += torch.stack([part.float() for part in sums(self.model, batch)]).cpu()
+        self._validation[4] += len(batch.source)
 
     def measured(self) -> Measured:
         """The figures of the validation that has just ended."""
@@ -156,8 +156,3 @@ class TrainingModule(pl.LightningModule):
         total = self.plan.total
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
-def finite(value: float) -> float | None:
-    """A number that JSON can hold."""
-    return value if math.isfinite(value) else None

@@ -62,6 +62,7 @@ OPTIONS = {
     ("--hidden", "wide"): ["--hidden", "'wide'"],
     ("--dropout", "1"): ["--dropout must be at least 0 and below 1; got 1.0"],
     ("--learning-rate", "-1"): ["--learning-rate must be above 0; got -1.0"],
+    ("--seed", "2147483648"): ["--seed must be below 2147483648; got 2147483648"],
     ("--batch-size", "0"): ["--batch-size must be at least 1; got 0"],
     ("--columns", "de"): ["--columns must be two names, source,target; got 'de'"],
     ("--device", "tpu"): ["--device must be auto or one that is here (cpu", "got tpu"],

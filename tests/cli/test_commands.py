@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,20 @@ def test_a_closed_pipe_ends_quietly(run_folder):
     assert done.stdout.count(b"\n") == 1
     assert done.stderr == b""
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_while_waiting_for_a_line_is_one_line(run_folder):
+    command = [*SACCADE, "predict", run_folder]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(b"123\n")
+    process.stdin.flush()
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    assert process.stderr.read() == b"saccade: interrupted\n"
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        pipe.close()
 
 
 def test_bytes_that_are_not_utf8_are_named_after_the_answers_before_them(run_folder):

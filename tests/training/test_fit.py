@@ -160,6 +160,12 @@ def test_it_stops_early_and_keeps_the_best(tmp_path, digits):
     assert best["loss"] == min(line["loss"] for line in lines)
 
 
+def test_a_loss_that_is_no_number_is_said_to_be_one(tmp_path, digits):
+    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=9, batch_size=16, learning_rate=1e30)
+    with pytest.raises(OptionError, match=r"--learning-rate must be lower: with 1e\+30 the loss is not finite at step"):
+        train(tmp_path / "run", digits, options)
+
+
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(tmp_path, digits):
     said: list[str] = []
     options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=1, batch_size=16)

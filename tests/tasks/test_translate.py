@@ -1,0 +1,86 @@
+"""The translator: its answers, its measures, what it says of strange inputs."""
+
+import pytest
+import torch
+
+from saccade.data.corpus import Vocabularies
+from saccade.data.pairs import Pair
+from saccade.data.tokens import learn
+from saccade.errors import OptionError
+from saccade.tasks.options import TranslateOptions
+from saccade.tasks.translate import Longest, Translator, load, new_model, pick_device
+
+
+def untrained(attention: str = "additive") -> Translator:
+    torch.manual_seed(1)
+    vocabulary = learn(["0123456789-"], "char")
+    options = TranslateOptions(level="char", attention=attention, hidden=8, embedding=4)
+    return Translator(new_model(options, Vocabularies(vocabulary, vocabulary)), Vocabularies(vocabulary, vocabulary), Longest(4, 6))
+
+
+def test_an_answer_does_not_depend_on_its_company(run_folder):
+    translate, texts = load(run_folder), [f"{n:03d}"[: n % 3 + 1] for n in range(200)]
+    for text, (together,) in zip(texts, translate.answer(texts), strict=True):
+        alone = translate(text)
+        assert together.text == alone.text
+        assert together.score == pytest.approx(alone.score, abs=1e-4)
+        assert together.weights == pytest.approx(alone.weights, abs=1e-5)
+
+
+def test_weights_are_a_row_for_each_token_written_and_a_column_for_each_token_read(run_folder):
+    for answers in load(run_folder).answer(["1", "12", "123", "123123123"], nbest=4):
+        for answer in answers:
+            assert answer.weights.shape == (len(answer.target), len(answer.source))
+            assert answer.weights.sum(-1) == pytest.approx(1, abs=1e-5)
+            assert "".join(token for token in answer.target if token != "</s>") == answer.text
+
+
+def test_answers_end_even_where_the_model_never_does():
+    translate = untrained()
+    with torch.no_grad():
+        translate.model.output.bias[2] = -1e9
+    for text in ("1", "12345678"):
+        (answer,) = translate.answer([text])[0]
+        assert "</s>" not in answer.target
+        assert len(answer.target) == len(answer.text) == 2 * 6 * max(len(text) + 1, 4) // 4 + 1
+        assert len(translate.answer([text], beam=3)[0][0].text) == len(answer.text)
+
+
+def test_without_attention_there_are_answers_and_no_weights():
+    answer = untrained("none")("12")
+    assert answer.weights is None
+    assert answer.source == ("1", "2", "</s>")
+
+
+def test_measures_are_what_they_say(run_folder):
+    translate = load(run_folder)
+    pairs = [Pair("123", "3-2-1"), Pair("007", "nonsense"), Pair("5", "5")]
+    scores, forced = translate.evaluate(pairs), translate.teacher_forced(pairs)
+    losses = [translate.teacher_forced([pair]) for pair in pairs]
+    assert forced.loss_sum == pytest.approx(sum(one.loss_sum for one in losses), rel=1e-5)
+    assert forced.tokens == sum(len(pair.target) + 1 for pair in pairs)
+    assert scores.loss == pytest.approx(forced.loss_sum / forced.tokens)
+    assert scores.loss_sum_per_example == pytest.approx(forced.loss_sum / 3)
+    # An ended answer's score is minus the summed loss of that answer.
+    answer = translate("123")
+    assert -answer.score == pytest.approx(translate.teacher_forced([Pair("123", answer.text)]).loss_sum, abs=1e-4)
+    assert scores.exact_match == sum(translate(pair.source).text == pair.target for pair in pairs) / 3
+
+
+def test_doubts(run_folder):
+    translate = load(run_folder)
+    assert translate.doubts("123") == []
+    assert translate.doubts(" ") == ["the input is empty, and so is the answer"]
+    assert translate.doubts("1x2y1x") == [
+        "never seen in training: x y",
+        "longer than any training input: 7 tokens, at most 4 seen",
+    ]
+
+
+def test_devices():
+    assert pick_device("auto").type in ("cpu", "cuda")
+    assert pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(OptionError, match=r"--device must be auto or one that is here \(cpu"):
+        pick_device("abacus")
+    with pytest.raises(OptionError, match="--beam and --nbest must be at least 1; got 0 and 1"):
+        untrained().answer(["1"], beam=0)
