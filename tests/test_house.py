@@ -108,7 +108,7 @@ def test_help_needs_no_torch():
         "data.times",
         "data.dates",
     ]
-    assert "torch" not in loaded_after("import " + ", ".join(f"saccade.{module}" for module in modules.split()))
+    assert "torch" not in loaded_after("import " + ", ".join(f"saccade.{module}" for module in modules))
     program = "import contextlib, io, saccade.cli\n"
     program += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
     program += "    saccade.cli.main(['--help'])"

@@ -87,8 +87,8 @@ class KeepBest(pl.Callback):
         assert isinstance(pl_module, TrainingModule)
         measured = pl_module.measured()
         if not math.isfinite(measured.loss):
-            rate = pl_module.options.learning_rate
-            raise OptionError(f"--learning-rate must be lower: with {rate} the loss is not finite at step {measured.step}")
+            diverged = f"with {pl_module.options.learning_rate} the loss is not finite at step {measured.step}"
+            raise OptionError(f"--learning-rate must be lower: {diverged}")
         if measured.loss < self.best:
             self.best, self.rounds_without_better = measured.loss, 0
             self.run.write_weights(pl_module.model.state_dict())

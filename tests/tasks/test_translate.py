@@ -13,9 +13,9 @@ from saccade.tasks.translate import Longest, Translator, load, new_model, pick_d
 
 def untrained(attention: str = "additive") -> Translator:
     torch.manual_seed(1)
-    vocabulary = learn(["0123456789-"], "char")
+    vocabularies = Vocabularies(learn(["0123456789-"], "char"), learn(["0123456789-"], "char"))
     options = TranslateOptions(level="char", attention=attention, hidden=8, embedding=4)
-    return Translator(new_model(options, Vocabularies(vocabulary, vocabulary)), Vocabularies(vocabulary, vocabulary), Longest(4, 6))
+    return Translator(new_model(options, vocabularies), vocabularies, Longest(4, 6))
 
 
 def test_an_answer_does_not_depend_on_its_company(run_folder):
