@@ -10,6 +10,7 @@ from itertools import islice
 from typing import IO
 
 from saccade.cli.options import Predict
+from saccade.data.pairs import decoded
 from saccade.errors import DataError
 from saccade.tasks.translate import Answer, Translator, load
 
@@ -97,12 +98,11 @@ def waiting_lines(stream: IO[bytes]) -> Iterator[list[str]]:
         while line is not None:
             number += 1
             try:
-                some.append(line.decode("utf-8").rstrip("\n").removesuffix("\r"))
-            except UnicodeDecodeError as error:
+                some.append(decoded(line, f"standard input:{number}"))
+            except DataError:
                 if some:
                     yield some
-                byte = f"byte 0x{error.object[error.start]:02x} at column {error.start + 1}"
-                raise DataError(f"standard input:{number}: expected UTF-8 text; got {byte}") from None
+                raise
             if len(some) == _AT_ONCE or lines.empty():
                 break
             line = lines.get()

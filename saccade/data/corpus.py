@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ class Corpus:
     def _encoded(
         self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int
     ) -> Iterator[tuple[list[int], list[int]]]:
-        for chunk in _chunks(pairs):
+        rest = iter(pairs)
+        while chunk := list(islice(rest, _CHUNK)):
             sides = zip(vocabularies, zip(*chunk, strict=True), strict=True)
             for rows in zip(*(vocabulary.encode_many(texts) for vocabulary, texts in sides), strict=True):
                 if max(map(len, rows)) > max_length:
@@ -185,14 +187,3 @@ class HeldOut:
 
     def _hash(self, pair: Pair) -> int:
         return int.from_bytes(hashlib.blake2b(pair.source.encode(), digest_size=8, salt=self._salt).digest(), "little")
-
-
-def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    chunk: list[Pair] = []
-    for pair in pairs:
-        chunk.append(pair)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

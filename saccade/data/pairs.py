@@ -1,5 +1,6 @@
 """Pairs of texts from a person's files: TSV, CSV, JSON lines or two aligned text files, plain or gzipped."""
 
+import codecs
 import csv
 import gzip
 import json
@@ -79,19 +80,27 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: naming the file, and the line where it is known.
     """
-    number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
             for number, raw in enumerate(file, 1):
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield number, line.rstrip("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        byte = f"byte 0x{error.object[error.start]:02x} at column {error.start + 1}"
-        raise DataError(f"{path}:{number}: expected UTF-8 text; got {byte}") from None
+                yield number, decoded(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
     except (gzip.BadGzipFile, EOFError) as error:
         raise DataError(f"{path}: expected a whole gzip file; got {error}".rstrip(".")) from None
     except OSError as error:
         raise DataError(f"{path}: expected a readable file; got {error.strerror or error}") from None
+
+
+def decoded(raw: bytes, where: str) -> str:
+    """A line of UTF-8 without its end (LF or CRLF).
+
+    Raises:
+        DataError: bytes that are not UTF-8; names `where` and the first such byte.
+    """
+    try:
+        return raw.decode("utf-8").rstrip("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{raw[error.start]:02x} at column {error.start + 1}"
+        raise DataError(f"{where}: expected UTF-8 text; got {byte}") from None
 
 
 def _suffix(path: Path) -> str:
