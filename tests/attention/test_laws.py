@@ -101,6 +101,25 @@ def test_nothing_leaks_from_under_a_mask(name, kind, poison):
 
 
 @every_mechanism
+@every_mask
+def test_slots_that_nobody_may_attend_are_not_seen_at_all(name, kind):
+    attend, mask = mechanism(name), MASKS[kind]
+    results = []
+    for poison in (0.0, float("nan")):
+        attend.zero_grad()
+        query, key, value = inputs(attend)
+        with torch.no_grad():
+            for tensor in (key, value):
+                tensor[~full(mask).any(1)] = poison
+        context, weights, _ = attend(query, key, value, mask=mask)
+        (context.square().sum() + weights.square().sum()).backward()
+        gradients = [tensor.grad for tensor in (query, key, value)] + [p.grad.clone() for p in attend.parameters()]
+        results.append([context, weights, *gradients])
+    for clean, dirty in zip(*results, strict=True):
+        torch.testing.assert_close(dirty, clean, rtol=0, atol=0)
+
+
+@every_mechanism
 def test_a_value_alone_that_is_nan_comes_out_only_where_it_is_seen(name):
     attend, (query, key, value) = mechanism(name), inputs(mechanism(name))
     poisoned = value.detach().clone()
