@@ -11,8 +11,6 @@ is measured. The test part is measured, never tuned on. Writes JSON and prints t
 import argparse
 import json
 import os
-import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -23,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
+from provenance import provenance
 
 from saccade.data.pairs import Pair, PairFile, to_tsv
 from saccade.runs import Run
@@ -100,19 +98,6 @@ def ambiguous(train: list[Pair], test: list[Pair]) -> int:
     for pair in train:
         answers[pair.source].add(pair.target)
     return sum(bool(answers[pair.source] - {pair.target}) for pair in test)
-
-
-def provenance() -> dict[str, str]:
-    """With what, where and on which commit this was measured."""
-    info = Path("/proc/cpuinfo")
-    cpu = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=HERE)
-    return {
-        "command": " ".join(["python", "benchmarks/times.py", *sys.argv[1:]]),
-        "commit": git.stdout.strip(),
-        "machine": f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
-    }
 
 
 def mean(runs: list[dict[str, Any]], name: str) -> float:

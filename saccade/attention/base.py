@@ -1,54 +1,39 @@
-"""The four steps that every mechanism of this house takes, and what goes in and comes out.
+"""The frame of every attention mechanism: what is remembered once, what each query reads, and what is refused.
 
 scores = score(query, key);  scores = masked(scores);  weights = normalise(scores);  context = weights @ value
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.utils._pytree import _register_namedtuple
 
-from saccade import masks, normalizers
+from saccade import masks
+from saccade.attention.results import Attended, Memory, Windowed
+
+Noise = Tensor | torch.Generator
+"""What a random mechanism draws from: the noise itself, or a generator."""
 
 
-class Attended(NamedTuple):
-    """What an attention mechanism returns.
+class Asked(NamedTuple):
+    """What a reading may be asked beside its query.
 
-    context: `[batch, query, value_dim]`, or `[batch, value_dim]` where the query had no query axis.
-    weights: `[batch, query, key]` (or `[batch, key]`), zero where masked; None where none were asked for or are.
-    state:   what the mechanism carries from one query to the next; None for the mechanisms that carry nothing.
+    bias:         added to the scores, before the mask.
+    noise:        what random mechanisms draw from.
+    need_weights: whether anybody will look at the weights; who need not make them may leave them out.
     """
 
-    context: Tensor
-    weights: Tensor | None
-    state: None
-
-
-class Memory(NamedTuple):
-    """What is read: made once per sentence by `remember`, read by every query.
-
-    key:   `[batch, key, ...]`, already projected where the mechanism projects its keys.
-    value: `[batch, key, value_dim]`.
-    mask:  boolean `[batch or 1, query or 1, key]`, True = may attend, or None.
-    """
-
-    key: Tensor
-    value: Tensor
-    mask: Tensor | None
-
-
-# torch.export writes down what a module returns; of a NamedTuple it must be told the name.
-_register_namedtuple(Attended, serialized_type_name="saccade.Attended")
-_register_namedtuple(Memory, serialized_type_name="saccade.Memory")
+    bias: Tensor | None
+    noise: Noise | None
+    need_weights: bool
 
 
 class Attention(nn.Module):
-    """A mechanism that scores a query against keys; a subclass says how.
+    """A mechanism that reads a memory with a query; a subclass says how in `attend`.
 
-    A subclass defines `score(query, key)`, which returns `[batch, query, key]` in float32 or better, and
-    `project_key(key)` for what depends on the memory alone and is made once per sentence.
+    It may also define `project_key(key)`, for what depends on the memory alone and is made once per sentence, and
+    `initial(memory)`, for what is carried from one query to the next.
     """
 
     def __init__(self, query_dim: int, key_dim: int):
@@ -62,9 +47,22 @@ class Attention(nn.Module):
         """The part of the score that depends on the key alone."""
         return key
 
-    def score(self, query: Tensor, key: Tensor) -> Tensor:
-        """Scores `[batch, query, key]` of a query `[batch, query, query_dim]` and projected keys."""
-        raise TypeError(f"{type(self).__name__} defines no score")
+    def project_value(self, value: Tensor) -> Tensor:
+        """What is read of a value, for mechanisms that project values too."""
+        return value
+
+    def initial(self, memory: Memory) -> Any:
+        """The state before the first query: a NamedTuple of tensors `[batch, ...]`, or None."""
+        return None
+
+    def attend(self, query: Tensor, memory: Memory, state: Any, asked: Asked) -> Attended:
+        """Read at least one slot with queries `[batch, query, query_dim]`; everything has been checked."""
+        raise TypeError(f"{type(self).__name__} defines no attend")
+
+    def nothing(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Context and weights of queries `[batch, query, query_dim]` that have no slot to read: zeros."""
+        rows = query.shape[:2]
+        return memory.value.new_zeros(*rows, memory.value.shape[2]), memory.value.new_zeros(*rows, 0)
 
     def remember(
         self,
@@ -76,70 +74,57 @@ class Attention(nn.Module):
         """Prepare a memory that many queries will read: the keys are projected here, once.
 
         Raises:
-            ValueError: widths, lengths or batch sizes that do not fit.
+            ValueError: widths, lengths, batch sizes, dtypes or devices that do not fit.
         """
-        if key.dim() != 3 or key.shape[2] != self.key_dim:
-            raise ValueError(f"key must be [batch, key, {self.key_dim}]; got {list(key.shape)}")
-        if value.dim() != 3 or value.shape[:2] != key.shape[:2]:
-            expected = f"[{key.shape[0]}, {key.shape[1]}, value_dim]"
-            raise ValueError(f"value must be [batch, key, value_dim] = {expected}; got {list(value.shape)}")
-        if mask is None:
-            return Memory(self.project_key(key), value, None)
-        mask = masks.with_query_axis(mask, key.shape[0], None, key.shape[1])
-        # A slot that no query may attend must not be seen at all: NaN times a weight of zero would still be NaN.
-        nowhere = ~mask.any(1)[..., None]
-        return Memory(self.project_key(key.masked_fill(nowhere, 0.0)), value.masked_fill(nowhere, 0.0), mask)
+        key, value, mask = self.checked_memory(key, value, mask)
+        if mask is not None:
+            # A slot that no query may attend must not be seen at all: NaN times a weight of zero would still be NaN.
+            nowhere = ~mask.any(1)[..., None]
+            key, value = key.masked_fill(nowhere, 0.0), value.masked_fill(nowhere, 0.0)
+        return Memory(self.project_key(key), self.project_value(value), mask)
 
     def read(
         self,
         query: Float[Tensor, "batch query query_dim"] | Float[Tensor, "batch query_dim"],
         memory: Memory,
-        state: None = None,
+        state: Any = None,
         *,
         bias: Float[Tensor, "batch query key"] | None = None,
+        noise: Noise | None = None,
         need_weights: bool = True,
     ) -> Attended:
         """Read a memory with one query `[batch, query_dim]` or many `[batch, query, query_dim]`.
 
         Args:
+            state: what the query before gave back; None before the first.
             bias: added to the scores, `[batch or 1, query or 1, key]`, before the mask.
+            noise: for mechanisms that draw, `[batch, query, key]` or a generator; drawn by themselves where None.
 
         Raises:
-            ValueError: widths or batch sizes that do not fit.
+            ValueError: widths, batch sizes, dtypes or devices that do not fit, or the state of another mechanism.
         """
         batch, slots = memory.value.shape[:2]
         if query.dim() not in (2, 3) or query.shape[0] != batch or query.shape[-1] != self.query_dim:
             expected = f"[batch, query, query_dim] = [{batch}, query, {self.query_dim}] or [{batch}, {self.query_dim}]"
             raise ValueError(f"query must be {expected}; got {list(query.shape)}")
-        queries = query[:, None] if query.dim() == 2 else query
-        mask = memory.mask
+        check_alike("query", query, "the memory", memory.value)
+        queries, mask = query[:, None] if query.dim() == 2 else query, memory.mask
         if mask is not None:
             mask = masks.with_query_axis(mask, batch, queries.shape[1], slots)
             # A query that may look nowhere must not be seen either, or its NaN would reach the weights' gradients.
             queries = torch.where(mask.any(-1, keepdim=True), queries, 0.0)
-        context, weights = self._four_steps(queries, memory.key, memory.value, mask, bias)
+        for name, added in (("bias", bias), ("noise", noise)):
+            if isinstance(added, Tensor):
+                _check_scores(name, added, (batch, queries.shape[1], slots), queries.device)
+        state = self._checked_state(state, memory)
+        if slots:
+            asked = Asked(bias, noise, need_weights)
+            context, weights, state = self.attend(queries, memory._replace(mask=mask), state, asked)
+        else:
+            context, weights = self.nothing(queries, memory)
         if query.dim() == 2:
-            context, weights = context[:, 0], weights[:, 0]
-        return Attended(context, weights if need_weights else None, None)
-
-    def _four_steps(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, bias: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        differs = mask is not None and mask.shape[1] > 1
-        clean_key, clean_value = (_finite(key), _finite(value)) if differs else (key, value)
-        scores = self.score(query, clean_key)
-        if differs:
-            scores = scores.masked_fill(~key.isfinite().all(-1)[:, None], float("nan"))
-        if bias is not None:
-            scores = scores + bias
-        weights = normalizers.softmax(scores, mask)
-        # Sums of many low-precision products lose what softmax kept: they stay in the precision of the scores.
-        with torch.autocast(query.device.type, enabled=False):
-            context = weights @ clean_value.to(weights.dtype)
-            if differs:
-                attended = (weights != 0).to(weights.dtype) @ (~value.isfinite()).to(weights.dtype) > 0
-                context = context.masked_fill(attended, float("nan"))
-        return context.to(value.dtype), weights.to(value.dtype)
+            context, weights = context[:, 0], _first(weights)
+        return Attended(context, weights if need_weights else None, state)
 
     def forward(
         self,
@@ -149,14 +134,41 @@ class Attention(nn.Module):
         *,
         mask: Bool[Tensor, "batch key"] | Bool[Tensor, "batch query key"] | None = None,
         bias: Float[Tensor, "batch query key"] | None = None,
-        state: None = None,
+        state: Any = None,
+        noise: Noise | None = None,
         need_weights: bool = True,
     ) -> Attended:
         """Remember `key` and `value`, then read them with `query`: see `remember` and `read`."""
         if mask is not None and key.dim() == 3:
             mask = masks.with_query_axis(mask, key.shape[0], query.shape[1] if query.dim() == 3 else 1, key.shape[1])
         memory = self.remember(key, value, mask=mask)
-        return self.read(query, memory, state, bias=bias, need_weights=need_weights)
+        return self.read(query, memory, state, bias=bias, noise=noise, need_weights=need_weights)
+
+    def checked_memory(self, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Key, value and mask (with its query axis) once they are known to fit this mechanism and each other."""
+        if key.dim() != 3 or key.shape[2] != self.key_dim:
+            raise ValueError(f"key must be [batch, key, {self.key_dim}]; got {list(key.shape)}")
+        if value.dim() != 3 or value.shape[:2] != key.shape[:2]:
+            expected = f"[{key.shape[0]}, {key.shape[1]}, value_dim]"
+            raise ValueError(f"value must be [batch, key, value_dim] = {expected}; got {list(value.shape)}")
+        check_alike("value", value, "key", key)
+        weight = next(self.parameters(), None)
+        if weight is not None:
+            check_alike("key", key, f"the weights of {type(self).__name__}", weight)
+        if mask is None:
+            return key, value, None
+        if mask.device != key.device:
+            raise ValueError(f"mask must be on {key.device}, as key; got {mask.device}")
+        return key, value, masks.with_query_axis(mask, key.shape[0], None, key.shape[1])
+
+    def _checked_state(self, state: Any, memory: Memory) -> Any:
+        initial = self.initial(memory)
+        if state is None:
+            return initial
+        expected, came = _outline(initial), _outline(state)
+        if expected != came:
+            raise ValueError(f"state must be that of {type(self).__name__}, {expected}; got {came}")
+        return state
 
 
 def precise(x: Tensor) -> Tensor:
@@ -164,7 +176,38 @@ def precise(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def _finite(x: Tensor) -> Tensor:
-    # Under masks that differ by query a slot may be hidden from one query and seen by another, so it cannot be zeroed
-    # beforehand; its NaN or infinity is taken out here and put back only where it was really attended.
-    return x.masked_fill(~x.isfinite(), 0.0)
+def check_alike(name: str, x: Tensor, other: str, y: Tensor) -> None:
+    """Refuse two tensors of different devices, or of different dtypes where autocast does not settle that.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if x.device != y.device:
+        raise ValueError(f"{name} must be on {y.device}, as {other}; got {x.device}")
+    if x.dtype != y.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"{name} must be {y.dtype}, as {other}; got {x.dtype}")
+
+
+def _check_scores(name: str, x: Tensor, sizes: tuple[int, int, int], device: torch.device) -> None:
+    if x.dim() != 3 or any(size not in (1, full) for size, full in zip(x.shape, sizes, strict=True)):
+        raise ValueError(f"{name} must be [batch, query, key] = {list(sizes)}; got {list(x.shape)}")
+    if not x.is_floating_point():
+        raise ValueError(f"{name} must be a floating-point tensor; got {x.dtype}")
+    if x.device != device:
+        raise ValueError(f"{name} must be on {device}, as the query; got {x.device}")
+
+
+def _outline(state: Any) -> str:
+    """What a state looks like: the name of each tuple in it, and the shape of each tensor."""
+    if isinstance(state, Tensor):
+        return str(list(state.shape))
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        parts = (f"{name}={_outline(part)}" for name, part in zip(state._fields, state, strict=True))
+        return f"{type(state).__name__}({', '.join(parts)})"
+    return "None" if state is None else type(state).__name__
+
+
+def _first(weights: Tensor | Windowed | None) -> Tensor | Windowed | None:
+    if isinstance(weights, Windowed):
+        return Windowed(weights.start[:, 0], weights.values[:, 0], weights.slots)
+    return None if weights is None else weights.select(-2, 0)  # heads, if there are any, stand before the query

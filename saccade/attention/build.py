@@ -1,36 +1,122 @@
 """A mechanism by its name."""
 
-from saccade.attention.additive import AdditiveAttention, ConcatAttention
+from saccade.attention.additive import AdditiveAttention, ConcatAttention, TanhSumAttention
 from saccade.attention.base import Attention
-from saccade.attention.catalogue import NAMES, AttentionName
+from saccade.attention.catalogue import parse
+from saccade.attention.content import ContentAttention
+from saccade.attention.feedback import CoverageAttention, LocationSensitiveAttention
+from saccade.attention.location import FixedSlotAttention, LocationAttention
+from saccade.attention.mixture import GaussianMixtureAttention, GaussianMixtureV2bAttention
+from saccade.attention.mocha import MonotonicChunkwiseAttention
+from saccade.attention.monotonic import MonotonicAttention
 from saccade.attention.multiplicative import DotAttention, GeneralAttention, ScaledDotAttention
 from saccade.attention.none import NoAttention
+from saccade.attention.pointer import PointerAttention
+from saccade.attention.similarity import CosineAttention, GaussianKernelAttention
+from saccade.attention.windows import LocalMonotonic, LocalPredictive, Window
+from saccade.normalizers import (
+    Argmax,
+    Entmax,
+    Entmax15,
+    Gumbel,
+    Normalizer,
+    Sample,
+    Sigmoid,
+    Softmax,
+    Sparsemax,
+    StraightThrough,
+)
+
+_NORMALIZERS: dict[str, type[Normalizer]] = {
+    "softmax": Softmax,
+    "sparsemax": Sparsemax,
+    "entmax15": Entmax15,
+    "entmax": Entmax,
+    "sigmoid": Sigmoid,
+    "argmax": Argmax,
+    "straight-through": StraightThrough,
+    "gumbel": Gumbel,
+    "reinforce": Sample,
+}
+_SAME_WIDTH = ("dot", "scaled-dot", "cosine", "gaussian-kernel")
 
 
-def build(name: AttentionName, *, query_dim: int, key_dim: int, hidden_dim: int) -> Attention:
-    """The mechanism called `name` for a query and keys of these widths; `hidden_dim` is for those that have one.
+def build(
+    name: str, *, query_dim: int, key_dim: int, hidden_dim: int, slots: int = 1000, half_width: int = 10
+) -> Attention:
+    """The mechanism called `name`, or several parts joined by plus signs: see `saccade.attention.catalogue`.
+
+    Args:
+        query_dim, key_dim: widths of the query and of the keys.
+        hidden_dim: width of a hidden layer, for those that have one.
+        slots: how long a memory can be, for `location` and `fixed-slot`.
+        half_width: of a local window.
 
     Raises:
-        ValueError: an unknown name, or a dot product of a query and keys of different widths.
+        ValueError: an unknown name, parts that do not combine, or widths that do not fit.
 
-    >>> build("general", query_dim=4, key_dim=6, hidden_dim=5)
+    >>> build("general+local-m", query_dim=4, key_dim=6, hidden_dim=5)
     GeneralAttention(
+      (normalizer): Softmax(temperature=1)
+      (window): LocalMonotonic(half_width=10)
       (key): Linear(in_features=6, out_features=4, bias=False)
     )
     """
-    if name in ("dot", "scaled-dot") and query_dim != key_dim:
-        raise ValueError(f"{name} attention needs query_dim = key_dim; got {query_dim} and {key_dim}")
-    match name:
-        case "additive":
-            return AdditiveAttention(query_dim, key_dim, hidden_dim)
-        case "concat":
-            return ConcatAttention(query_dim, key_dim, hidden_dim)
-        case "dot":
-            return DotAttention(query_dim)
-        case "scaled-dot":
-            return ScaledDotAttention(query_dim)
-        case "general":
-            return GeneralAttention(query_dim, key_dim)
+    parts = parse(name)
+    if parts.mechanism in _SAME_WIDTH and query_dim != key_dim:
+        raise ValueError(f"{parts.mechanism} attention needs query_dim = key_dim; got {query_dim} and {key_dim}")
+    match parts.mechanism:
+        case "location-sensitive":
+            return LocationSensitiveAttention(query_dim, key_dim, hidden_dim)
+        case "coverage":
+            return CoverageAttention(query_dim, key_dim, hidden_dim)
+        case "gaussian-mixture":
+            return GaussianMixtureAttention(query_dim, key_dim)
+        case "gaussian-mixture-v2b":
+            return GaussianMixtureV2bAttention(query_dim, key_dim, hidden_dim)
+        case "monotonic":
+            return MonotonicAttention(query_dim, key_dim, hidden_dim)
+        case "mocha":
+            return MonotonicChunkwiseAttention(query_dim, key_dim, hidden_dim)
+        case "pointer":
+            return PointerAttention(query_dim, key_dim, hidden_dim)
         case "none":
             return NoAttention(query_dim, key_dim)
-    raise ValueError(f"attention must be one of {', '.join(NAMES)}; got {name!r}")
+    normalizer = _NORMALIZERS[parts.normalizer]()
+    window: Window | None = None
+    if parts.window == "local-m":
+        window = LocalMonotonic(half_width)
+    elif parts.window == "local-p":
+        window = LocalPredictive(query_dim, hidden_dim, half_width)
+    return _content(parts.mechanism, (query_dim, key_dim, hidden_dim), slots, normalizer, window)
+
+
+def _content(
+    mechanism: str, widths: tuple[int, int, int], slots: int, normalizer: Normalizer, window: Window | None
+) -> ContentAttention:
+    query_dim, key_dim = widths[:2]
+    match mechanism:
+        case "additive" | "additive-normed":
+            normed = mechanism == "additive-normed"
+            return AdditiveAttention(*widths, weight_norm=normed, normalizer=normalizer, window=window)
+        case "tanh-sum":
+            return TanhSumAttention(*widths, normalizer=normalizer, window=window)
+        case "concat":
+            return ConcatAttention(*widths, normalizer=normalizer, window=window)
+        case "dot":
+            return DotAttention(query_dim, normalizer=normalizer, window=window)
+        case "scaled-dot":
+            return ScaledDotAttention(query_dim, normalizer=normalizer, window=window)
+        case "general":
+            return GeneralAttention(query_dim, key_dim, normalizer=normalizer, window=window)
+        case "cosine":
+            return CosineAttention(query_dim, normalizer=normalizer, window=window)
+        case "gaussian-kernel":
+            return GaussianKernelAttention(query_dim, normalizer=normalizer, window=window)
+        case "location":
+            return LocationAttention(query_dim, key_dim, slots, normalizer=normalizer)
+        case "fixed-slot":
+            return FixedSlotAttention(
+                query_dim, key_dim, slots, value_dim=key_dim, output_dim=key_dim, normalizer=normalizer
+            )
+    raise ValueError(f"{mechanism} has no builder")

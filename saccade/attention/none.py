@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from saccade.attention.base import Attended, Attention, Memory
+from saccade.attention.base import Asked, Attention
+from saccade.attention.results import Attended, Memory
 
 
 class NoAttention(Attention):
@@ -19,17 +20,11 @@ class NoAttention(Attention):
     torch.Size([2, 6])
     """
 
-    def read(
-        self,
-        query: Tensor,
-        memory: Memory,
-        state: None = None,
-        *,
-        bias: Tensor | None = None,
-        need_weights: bool = True,
-    ) -> Attended:
+    def attend(self, query: Tensor, memory: Memory, state: None, asked: Asked) -> Attended:
         """The summary itself, whatever the query."""
         if memory.value.shape[1] != 1:
             raise ValueError(f"memory must hold one slot, the summary; got {memory.value.shape[1]}")
-        context = memory.value[:, 0] if query.dim() == 2 else memory.value.expand(-1, query.shape[1], -1)
-        return Attended(context, None, None)
+        for name, given in (("bias", asked.bias), ("noise", asked.noise)):
+            if given is not None:
+                raise ValueError(f"NoAttention has no scores and draws nothing, so it takes no {name}")
+        return Attended(memory.value.expand(-1, query.shape[1], -1), None, None)

@@ -119,6 +119,10 @@ def _run(command: Any) -> None:
             from saccade.cli.look import describe
 
             describe(command)
+        case options.Mechanisms():
+            from saccade.cli.mechanisms import mechanisms
+
+            mechanisms(command)
 
 
 def _hint(error: OSError) -> str:

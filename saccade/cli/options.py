@@ -115,6 +115,14 @@ class Show:
 
 
 @dataclass(frozen=True)
+class Mechanisms:
+    """List the attention mechanisms: what each computes, who published it, what it carries and costs."""
+
+    name: Positional[str | None] = None
+    """One of them, to be told everything about it."""
+
+
+@dataclass(frozen=True)
 class Describe:
     """Tell what a run is: layers, shapes, parameters, options, data and scores."""
 
@@ -130,4 +138,5 @@ Command = (
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Show, subcommand("show")]
     | Annotated[Describe, subcommand("describe")]
+    | Annotated[Mechanisms, subcommand("mechanisms")]
 )

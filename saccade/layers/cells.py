@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from saccade.attention.results import exportable
 from saccade.layers import CellName
 from saccade.layers.recurrent import start_recurrent_weights
 
 
+@exportable
 class CellState(NamedTuple):
     """The state of a stack of cells, batch first so that a beam reorders it with one `index_select`.
 

@@ -1,16 +1,15 @@
 """The recurrent encoder-decoder with attention between its halves."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from saccade import masks
-from saccade.attention.base import Memory
 from saccade.attention.build import build
-from saccade.attention.catalogue import AttentionName
+from saccade.attention.results import Memory, dense, exportable
 from saccade.layers import CellName
 from saccade.layers.cells import CellState, StackedCell
 from saccade.layers.recurrent import BidirectionalEncoder
@@ -22,7 +21,8 @@ class Seq2SeqConfig:
 
     source_vocab: int
     target_vocab: int
-    attention: AttentionName
+    attention: str
+    """A name of `saccade.attention.catalogue`."""
     encoder: CellName
     decoder: CellName
     embedding: int
@@ -30,16 +30,40 @@ class Seq2SeqConfig:
     """Width of the encoder's states (both directions together) and of the decoder's; additive networks have half."""
     layers: int
     dropout: float
+    half_width: int = 10
+    """Of a local window, in source tokens."""
+    slots: int = 1000
+    """The longest source, for mechanisms whose scores belong to places."""
 
 
+@exportable
 class DecoderState(NamedTuple):
-    """What the decoder carries from step to step; every tensor is `[batch, ...]`."""
+    """What the decoder carries from step to step; every tensor is `[batch, ...]`.
+
+    cells:     of its recurrent cells.
+    attention: of its mechanism; None for those that carry nothing.
+    """
 
     cells: CellState
+    attention: Any
 
 
 class Step(NamedTuple):
     """What one step of the decoder gives: logits `[batch, vocab]`, weights `[batch, source]` or None, the new state."""
+
+    logits: Tensor
+    weights: Tensor | None
+    state: DecoderState
+
+
+@exportable
+class Forced(NamedTuple):
+    """What teacher forcing gives.
+
+    logits:  `[batch, target, vocab]`.
+    weights: `[batch, target, source]`; None where none were asked for or are.
+    state:   the decoder's after the last step.
+    """
 
     logits: Tensor
     weights: Tensor | None
@@ -58,7 +82,7 @@ class Seq2Seq(nn.Module):
 
     >>> config = Seq2SeqConfig(11, 7, "additive", "lstm", "gru", embedding=4, hidden=6, layers=1, dropout=0.0)
     >>> source, target = torch.tensor([[4, 5, 2], [4, 2, 0]]), torch.tensor([[1, 4], [1, 5]])
-    >>> logits, weights = Seq2Seq(config)(source, torch.tensor([3, 2]), target)
+    >>> logits, weights, _ = Seq2Seq(config)(source, torch.tensor([3, 2]), target)
     >>> logits.shape, weights.shape
     (torch.Size([2, 2, 7]), torch.Size([2, 2, 3]))
     """
@@ -70,7 +94,14 @@ class Seq2Seq(nn.Module):
         self.target_embedding = nn.Embedding(config.target_vocab, config.embedding, padding_idx=0)
         layers, dropout = config.layers, config.dropout
         self.encoder = BidirectionalEncoder(config.encoder, config.embedding, size, layers=layers, dropout=dropout)
-        self.attention = build(config.attention, query_dim=size, key_dim=size, hidden_dim=size // 2)
+        self.attention = build(
+            config.attention,
+            query_dim=size,
+            key_dim=size,
+            hidden_dim=size // 2,
+            slots=config.slots,
+            half_width=config.half_width,
+        )
         self.cells = StackedCell(config.decoder, config.embedding + size, size, layers=layers, dropout=dropout)
         self.start = nn.Linear(size, layers * (size + self.cells.cell_dim))
         self.attentional = nn.Linear(2 * size, size, bias=False)
@@ -91,18 +122,19 @@ class Seq2Seq(nn.Module):
             states, mask = encoded.summary[:, None], None
         else:
             states, mask = encoded.states, masks.padding(lengths, source.shape[1])
-        return self.attention.remember(states, states, mask=mask), self._first_state(encoded.summary)
+        memory = self.attention.remember(states, states, mask=mask)
+        return memory, DecoderState(self._first_cells(encoded.summary), self.attention.initial(memory))
 
-    def _first_state(self, summary: Tensor) -> DecoderState:
+    def _first_cells(self, summary: Tensor) -> CellState:
         # tanh(W h), A.2.2; an LSTM's memory cell is not bounded, so its part is left linear.
         start = self.start(summary).unflatten(1, (self.config.layers, -1))
         hidden, cell = start.split([self.config.hidden, self.cells.cell_dim], -1)
-        return DecoderState(CellState(torch.tanh(hidden), cell))
+        return CellState(torch.tanh(hidden), cell)
 
     def step(self, token: Int[Tensor, " batch"], memory: Memory, state: DecoderState) -> Step:
         """Read the previous token `[batch]` and predict the next."""
         embedded = self.dropout(self.target_embedding(token))
-        output, context, weights, state = self._advance(embedded, memory, state)
+        output, context, weights, state = self._advance(embedded, memory, state, need_weights=True)
         return Step(self._predict(output, context), weights, state)
 
     def forward(
@@ -110,25 +142,27 @@ class Seq2Seq(nn.Module):
         source: Int[Tensor, "batch source"],
         lengths: Int[Tensor, " batch"],
         target: Int[Tensor, "batch target"],
-    ) -> tuple[Float[Tensor, "batch target vocab"], Float[Tensor, "batch target source"] | None]:
+        *,
+        need_weights: bool = True,
+    ) -> Forced:
         """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
         memory, state = self.remember(source, lengths)
         outputs, contexts, alignment = [], [], []
         for embedded in self.dropout(self.target_embedding(target)).unbind(1):
-            output, context, weights, state = self._advance(embedded, memory, state)
+            output, context, weights, state = self._advance(embedded, memory, state, need_weights=need_weights)
             outputs.append(output)
             contexts.append(context)
             alignment.append(weights)
         logits = self._predict(torch.stack(outputs, 1), torch.stack(contexts, 1))
         shown = [weights for weights in alignment if weights is not None]
-        return logits, torch.stack(shown, 1) if shown else None
+        return Forced(logits, torch.stack(shown, 1) if shown else None, state)
 
     def _advance(
-        self, embedded: Tensor, memory: Memory, state: DecoderState
+        self, embedded: Tensor, memory: Memory, state: DecoderState, *, need_weights: bool
     ) -> tuple[Tensor, Tensor, Tensor | None, DecoderState]:
-        context, weights, _ = self.attention.read(state.cells.hidden[:, -1], memory)
-        output, cells = self.cells(torch.cat([embedded, context], -1), state.cells)
-        return output, context, weights, DecoderState(cells)
+        attended = self.attention.read(state.cells.hidden[:, -1], memory, state.attention, need_weights=need_weights)
+        output, cells = self.cells(torch.cat([embedded, attended.context], -1), state.cells)
+        return output, attended.context, dense(attended.weights), DecoderState(cells, attended.state)
 
     def _predict(self, output: Tensor, context: Tensor) -> Tensor:
         attentional = torch.tanh(self.attentional(torch.cat([output, context], -1)))

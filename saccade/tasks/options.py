@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from saccade.attention.catalogue import AttentionName
+from saccade.attention import catalogue
 from saccade.errors import OptionError
 from saccade.layers import CellName
 
@@ -18,8 +18,13 @@ class TranslateOptions:
     """What a token is: a character, a word, or a byte-pair piece."""
     vocab_size: int = 8000
     """Largest number of tokens of each side, for words and pieces."""
-    attention: AttentionName = "additive"
-    """The mechanism between encoder and decoder; none is the plain encoder-decoder."""
+    attention: str = "additive"
+    """The mechanism between encoder and decoder, or parts joined by plus signs, as in general+sparsemax+local-p; none
+    is the plain encoder-decoder. `saccade mechanisms` lists them."""
+    half_width: int = 10
+    """Tokens that a local window (local-m, local-p) reads on each side of its centre."""
+    coverage_loss: float = 0.0
+    """Weight of the loss for reading again what was read before (See et al. 2017, where it is 1)."""
     encoder: CellName = "lstm"
     """The recurrent cell of the encoder, which reads in both directions."""
     decoder: CellName = "lstm"
@@ -48,12 +53,19 @@ class TranslateOptions:
     def __post_init__(self) -> None:
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
         least |= {"max_length": 2, "epochs": 0, "batch_size": 1, "patience": 1, "seed": 0}
+        least |= {"half_width": 1, "coverage_loss": 0}
         for name, lowest in least.items():
             value = getattr(self, name)
             if value < lowest:
                 raise OptionError(f"--{name.replace('_', '-')} must be at least {lowest}; got {value}")
         if self.seed >= 2**31:
             raise OptionError(f"--seed must be below 2147483648; got {self.seed}")
+        try:
+            parts = catalogue.parse(self.attention)
+        except ValueError as error:
+            raise OptionError(f"--{error}") from None
+        if parts.mechanism == "none" and self.coverage_loss:
+            raise OptionError(f"--coverage-loss needs weights, which none has; got {self.coverage_loss}")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
         if not 0 <= self.dropout < 1:

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from saccade import decoding, metrics
 from saccade.data import tokens
@@ -20,6 +18,7 @@ from saccade.data.pairs import Pair
 from saccade.errors import OptionError, RunError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from saccade.runs import CONFIG, WEIGHTS, Run
+from saccade.tasks.objective import count
 from saccade.tasks.options import TranslateOptions
 
 TASK = "translate"
@@ -87,24 +86,6 @@ class TeacherForced(NamedTuple):
         return self.loss_sum / self.examples
 
 
-class Sums(NamedTuple):
-    """Sums over a batch under teacher forcing."""
-
-    loss: Tensor
-    tokens: Tensor
-    right: Tensor
-    exact: Tensor
-
-
-def sums(model: Seq2Seq, batch: Batch) -> Sums:
-    """Run a batch under teacher forcing and sum loss (nats), tokens, right tokens and wholly right examples."""
-    logits, _ = model(batch.source, batch.lengths, batch.before)
-    real = batch.target != tokens.PAD
-    loss = cross_entropy(logits.float().flatten(0, 1), batch.target.flatten(), ignore_index=tokens.PAD, reduction="sum")
-    right = (logits.argmax(-1) == batch.target) & real
-    return Sums(loss, real.sum(), right.sum(), (right == real).all(1).sum())
-
-
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on another device."""
     return Batch(*(tensor.to(device) for tensor in batch))
@@ -141,6 +122,8 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
             hidden=options.hidden,
             layers=options.layers,
             dropout=options.dropout,
+            half_width=options.half_width,
+            slots=options.max_length,
         )
     )
 
@@ -255,9 +238,10 @@ class Translator:
         totals = torch.zeros(3, dtype=torch.float64)
         for some in _batches(sources, 128):
             batch = collate([sources[i] for i in some], [targets[i] for i in some])
-            totals += torch.stack([part.double().cpu() for part in sums(self.model, to_device(batch, self.device))[:3]])
-        loss, count, right = totals.tolist()
-        return TeacherForced(loss, int(count), int(right), len(pairs))
+            counted = count(self.model, to_device(batch, self.device))
+            totals += torch.stack([part.double().cpu() for part in (counted.loss.sum(), *counted[1:3])])
+        loss, target_tokens, right = totals.tolist()
+        return TeacherForced(loss, int(target_tokens), int(right), len(pairs))
 
 
 def _batches(rows: Sequence[list[int]], size: int) -> Iterator[list[int]]:

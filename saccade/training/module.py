@@ -9,8 +9,8 @@ from torch import Tensor
 
 from saccade.data.corpus import Batch, Corpus, Schedule
 from saccade.models.seq2seq import Seq2Seq
+from saccade.tasks.objective import count, objective
 from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import sums
 
 
 class Plan(NamedTuple):
@@ -103,6 +103,9 @@ class TrainingModule(pl.LightningModule):
         self.recent_loss = float("nan")
         """Mean loss of the last steps, for people to watch."""
         # In double precision: a float32 stops counting tokens at 16 million.
+        # What a reward is compared with where slots are drawn; a buffer, so that a resumed run goes on with it.
+        self.register_buffer("baseline", torch.tensor(float("nan")))
+        self.baseline: Tensor
         self._training, self._validation = (torch.zeros(size, dtype=torch.float64) for size in (2, 5))
 
     def on_train_epoch_start(self) -> None:
@@ -119,11 +122,12 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss of a target token."""
-        batch_sums = sums(self.model, batch)
-        self._training += torch.stack([batch_sums.loss.detach(), batch_sums.tokens]).cpu()
+        step = objective(self.model, batch, self.options, self.baseline)
+        self.baseline = step.baseline
+        self._training += torch.stack([step.counts.loss.detach().sum(), step.counts.tokens]).cpu()
         if batch_idx % 20 == 19:
             self.recent_loss = float(self._training[0] / self._training[1])
-        return batch_sums.loss / batch_sums.tokens
+        return step.loss
 
     def on_validation_epoch_start(self) -> None:
         """A validation begins."""
@@ -131,7 +135,8 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up a batch."""
-        self._validation[:4] += torch.stack([part.float() for part in sums(self.model, batch)]).cpu()
+        counts = count(self.model, batch)
+        self._validation[:4] += torch.stack([part.float() for part in (counts.loss.sum(), *counts[1:])]).cpu()
         self._validation[4] += len(batch.source)
 
     def measured(self) -> Measured:

@@ -1,29 +1,167 @@
-"""What the laws of attention are run over."""
+"""What the laws of attention are run over, and which of them a mechanism is free from, and why."""
 
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor
 
 from saccade.attention.base import Attention
 from saccade.attention.build import build
-from saccade.attention.catalogue import NAMES
+from saccade.attention.catalogue import MECHANISMS, named, parse
+from saccade.attention.feedback import CoverageAttention, LocationSensitiveAttention
+from saccade.attention.results import Attended, dense
 
 # Different primes, so that a swapped axis fails.
 BATCH, QUERY, KEY, QUERY_DIM, KEY_DIM, VALUE_DIM, HIDDEN = 2, 3, 7, 11, 13, 5, 17
+HALF_WIDTH, SLOTS = 2, 6
+"""Of a local window; and of `location` and `fixed-slot`, one fewer than the memory has."""
 
-LOOKING = tuple(name for name in NAMES if name != "none")
-"""The mechanisms that look at more than one slot; `none` reads a single summary, so laws on slots say nothing of it."""
+COMBINED = (
+    "dot+sparsemax+local-p",
+    "additive+entmax15+local-m",
+    "concat+sigmoid+local-p",
+    "cosine+reinforce+local-m",
+    "gaussian-kernel+entmax",
+    "location+straight-through",
+    "additive-normed+gumbel",
+)
+VARIANTS = ("coverage with fertility", "cumulative location-sensitive", "monotonic, hard", "mocha, hard")
+SINGLE = tuple(name for name in MECHANISMS if name not in ("none", "softmax"))
+CASES = (*SINGLE, *COMBINED, *VARIANTS)
+"""Every mechanism that looks at more than one slot; `none` reads a single summary, so the laws say nothing of it."""
+
+FREE_FROM: dict[str, dict[str, str]] = {
+    "weights sum to one": {
+        "sigmoid": "every slot decides for itself",
+        "local-m": "a window may lie beyond the sentence",
+        "local-p": "the Gaussian takes from the slots beside the centre",
+        "gaussian-mixture": "the bells are not normalised",
+        "gaussian-mixture-v2b": "a bell reaches beyond the memory",
+        "monotonic": "what passes the last slot is lost",
+        "mocha": "what passes the last slot is lost",
+        "location": "slots that W has no row for are masked, and the mask may leave those alone",
+        "fixed-slot": "slots that W has no row for are masked, and the mask may leave those alone",
+    },
+    "permuting the memory permutes the weights": {
+        "location": "scores belong to places",
+        "fixed-slot": "scores belong to places",
+        "local-m": "a window is a place",
+        "local-p": "a window is a place",
+        "location-sensitive": "the convolution runs over places",
+        "cumulative location-sensitive": "the convolution runs over places",
+        "gaussian-mixture": "the bells stand at places",
+        "gaussian-mixture-v2b": "the bells stand at places",
+        "monotonic": "the order of the slots is what it follows",
+        "mocha": "the order of the slots is what it follows",
+    },
+    "masking equals deleting, for any mask": {
+        # All of these obey it for trailing masks, which is a law of its own.
+        "location": "scores belong to places",
+        "fixed-slot": "scores belong to places",
+        "local-m": "a window is a place",
+        "local-p": "a window is a place",
+        "location-sensitive": "the convolution runs over places",
+        "cumulative location-sensitive": "the convolution runs over places",
+        "gaussian-mixture": "the bells stand at places",
+        "gaussian-mixture-v2b": "the bells stand at places",
+        "mocha": "a chunk is the slots just before, masked or not",
+    },
+    "keys are looked at": {
+        "location": "the query alone scores",
+        "fixed-slot": "the query alone scores",
+        "gaussian-mixture": "the query alone places the bells",
+        "gaussian-mixture-v2b": "the query alone places the bells",
+    },
+    "the gradient is the derivative": {
+        "straight-through": "forward and backward differ on purpose (Bengio et al. 2013)",
+        "gumbel": "forward and backward differ on purpose (Jang et al. 2017)",
+    },
+    "a bias is added to the scores": {
+        "gaussian-mixture": "it has no scores, and refuses a bias",
+        "gaussian-mixture-v2b": "it has no scores, and refuses a bias",
+    },
+    "a query that may look nowhere gets a context of zeros": {
+        "fixed-slot": "zeros, of query and context, pass through the output projection",
+    },
+    "exact in float32": {
+        "argmax": "a rounding may choose another slot",
+        "straight-through": "a rounding may choose another slot",
+        "gumbel": "a rounding may choose another slot",
+        "reinforce": "a rounding may choose another slot",
+        "local-m": "a rounding of the scores is all that differs, but windows of one dtype are compared elsewhere",
+        "local-p": "a rounding of the centre may move the window",
+    },
+}
 
 
-def mechanism(name: str, dtype: torch.dtype = torch.float64) -> Attention:
+def parts_of(name: str) -> tuple[str, ...]:
+    """The parts of a name that a reason may stand under."""
+    return (name, name.removesuffix(", hard"), *name.split("+"))
+
+
+def obeying(law: str) -> Any:
+    """Parametrize a test over every mechanism that is not free from `law`."""
+    free = FREE_FROM[law]
+    names = [name for name in CASES if not any(part in free for part in parts_of(name))]
+    return pytest.mark.parametrize("name", names)
+
+
+every_mechanism = pytest.mark.parametrize("name", CASES)
+
+
+@dataclass
+class Case:
+    """A mechanism, and the noise that it is given wherever it draws."""
+
+    attend: Attention
+    noise: Tensor | None
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Attended:
+        return self.attend(query, key, value, noise=self.noise_for(query), **options)
+
+    def read(self, query: Tensor, memory: Any, state: Any = None, *, at: int = 0, **options: Any) -> Attended:
+        """Read with the noise of the queries from `at` on."""
+        return self.attend.read(query, memory, state, noise=self.noise_for(query, at), **options)
+
+    def noise_for(self, query: Tensor, at: int = 0) -> Tensor | None:
+        if self.noise is None:
+            return None
+        count = query.shape[1] if query.dim() == 3 else 1
+        return self.noise[: query.shape[0], at : at + count].to(query.dtype)
+
+
+DRAWING = ("gumbel", "reinforce", "monotonic", "mocha")
+
+
+def mechanism(name: str, dtype: torch.dtype = torch.float64) -> Case:
     """A mechanism of this name; the dot products need keys as wide as queries."""
     torch.manual_seed(1)
-    key_dim = QUERY_DIM if name in ("dot", "scaled-dot") else KEY_DIM
-    return build(name, query_dim=QUERY_DIM, key_dim=key_dim, hidden_dim=HIDDEN).to(dtype)  # type: ignore[arg-type]
+    widths = {"query_dim": QUERY_DIM, "key_dim": KEY_DIM, "hidden_dim": HIDDEN}
+    if name == "coverage with fertility":
+        return Case(CoverageAttention(**widths, fertility=2).to(dtype), None)
+    if name == "cumulative location-sensitive":
+        return Case(LocationSensitiveAttention(**widths, cumulative=True, kernel_size=3).to(dtype), None)
+    plain = name.removesuffix(", hard")
+    if parse(plain).mechanism in ("dot", "scaled-dot", "cosine", "gaussian-kernel"):
+        widths["key_dim"] = QUERY_DIM
+    attend = build(plain, **widths, slots=SLOTS, half_width=HALF_WIDTH)
+    if isinstance(getattr(attend, "combine", None), torch.nn.Linear):
+        # `build` takes the widths of a model whose keys are its values; here they differ.
+        attend.combine = torch.nn.Linear(QUERY_DIM + VALUE_DIM, VALUE_DIM)
+    if plain != name:  # so that some energies are above zero: an untrained one stops nowhere
+        attend.g.data.fill_(6.0), attend.r.data.zero_()
+    attend = attend.to(dtype).train(plain == name)
+    draws = plain == name and any(part in DRAWING for part in parts_of(name))
+    noise = torch.randn(BATCH, QUERY, KEY, dtype=torch.float64) if draws else None
+    return Case(attend, noise)
 
 
-def inputs(attend: Attention, dtype: torch.dtype = torch.float64, batch: int = BATCH) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(case: Case, dtype: torch.dtype = torch.float64, batch: int = BATCH) -> tuple[Tensor, Tensor, Tensor]:
     """A query, a key and a value that ask for gradients."""
     torch.manual_seed(2)
+    attend = case.attend
     shapes = (batch, QUERY, attend.query_dim), (batch, KEY, attend.key_dim), (batch, KEY, VALUE_DIM)
     query, key, value = (torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes)
     return query, key, value
@@ -42,3 +180,22 @@ def masks_of_every_kind() -> dict[str, Tensor]:
         "one for all queries": (torch.arange(KEY) < 5)[None, None],
         "a query that may look nowhere": nowhere,
     }
+
+
+MASKS = masks_of_every_kind()
+every_mask = pytest.mark.parametrize("kind", MASKS)
+
+
+def full(mask: Tensor) -> Tensor:
+    """The mask with all three axes written out."""
+    return (mask[:, None] if mask.dim() == 2 else mask).expand(BATCH, QUERY, KEY)
+
+
+def looked(attended: Attended) -> Tensor:
+    """The weights over every slot."""
+    weights = dense(attended.weights)
+    assert weights is not None
+    return weights
+
+
+SCORES, NORMALIZERS, WINDOWS = named("score"), named("normalizer"), named("window")

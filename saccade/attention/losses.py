@@ -1,0 +1,53 @@
+"""Losses on what attention did: on weights, and on what was drawn."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def coverage_loss(
+    weights: Float[Tensor, "batch query key"], mask: Bool[Tensor, "batch query"] | None = None
+) -> Float[Tensor, " batch"]:
+    """How much was read again: `sum_i sum_j min(a_ij, c_ij)`, where `c_ij` is what slot j had before query i.
+
+    See et al. 2017, eq. 10 and 12.
+
+    Args:
+        weights: of one example's queries in order, `[batch, query, key]`.
+        mask: True for the queries that count, `[batch, query]`; those that do not are as if they were not there.
+
+    >>> coverage_loss(torch.tensor([[[1.0, 0.0], [0.25, 0.75]]])).tolist()
+    [0.25]
+    """
+    if mask is not None:
+        weights = weights * mask[..., None]
+    covered = weights.cumsum(1) - weights
+    return torch.minimum(weights, covered).sum((1, 2))
+
+
+def redundancy_penalty(weights: Float[Tensor, "batch hops key"]) -> Float[Tensor, " batch"]:
+    """How much several rows of weights look at the same: `|A A^T - I|_F^2` (Lin et al. 2017, eq. 8).
+
+    >>> redundancy_penalty(torch.eye(2)[None]).tolist()
+    [0.0]
+    """
+    same = torch.eye(weights.shape[1], dtype=weights.dtype, device=weights.device)
+    return (weights @ weights.transpose(1, 2) - same).square().sum((1, 2))
+
+
+def reinforce_loss(
+    log_probability: Float[Tensor, " batch"], reward: Float[Tensor, " batch"], baseline: Float[Tensor, ""] | float
+) -> Float[Tensor, ""]:
+    """The score-function estimate `-mean((R - b) log p)`, whose gradient is that of `-E[R]`.
+
+    Williams 1992; Xu et al. 2015, §4.1.
+
+    Args:
+        log_probability: of all that was drawn for an example, nats, `[batch]`.
+        reward: how well that went, `[batch]`; it gets no gradient.
+        baseline: what to expect; it takes away variance and no truth, as long as it does not depend on the draw.
+
+    >>> reinforce_loss(torch.tensor([-1.0]), torch.tensor([3.0]), 1.0).item()
+    2.0
+    """
+    return -((reward - baseline).detach() * log_probability).mean()

@@ -1,0 +1,75 @@
+"""Pointing: the weights themselves are the answer, or a part of it."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import logsigmoid, pad
+
+from saccade.attention.additive import AdditiveAttention
+from saccade.attention.content import seen_scores
+from saccade.attention.results import Memory
+
+
+class PointerAttention(AdditiveAttention):
+    """The pointer network of Vinyals et al. 2015, eq. 3: `u_ij = v . tanh(W_1 e_j + W_2 d_i)`, `p_i = softmax(u_i)`.
+
+    The answer is a slot of the memory, so what is learned from is `log_probabilities`; as attention it is additive.
+    Arguments as for `AdditiveAttention`.
+
+    >>> point = PointerAttention(query_dim=4, key_dim=6, hidden_dim=5)
+    >>> memory = point.remember(torch.ones(2, 7, 6), torch.ones(2, 7, 6))
+    >>> point.log_probabilities(torch.ones(2, 4), memory).exp().sum(-1).round(decimals=5).tolist()
+    [1.0, 1.0]
+    """
+
+    def log_probabilities(self, query: Tensor, memory: Memory) -> Tensor:
+        """`log p_i`, `[batch, query, key]` (or `[batch, key]`), nats; -inf for slots that may not be attended.
+
+        Args:
+            query: `[batch, query, query_dim]` or `[batch, query_dim]`.
+            memory: what `remember` made.
+        """
+        queries = query[:, None] if query.dim() == 2 else query
+        scores = seen_scores(self.score, queries, memory)
+        if memory.mask is not None:
+            scores = scores.masked_fill(~memory.mask, torch.finfo(scores.dtype).min)
+        chances = scores.log_softmax(-1)
+        if memory.mask is not None:
+            chances = chances.masked_fill(~memory.mask, -float("inf"))
+        return chances[:, 0] if query.dim() == 2 else chances
+
+
+def copy_log_probabilities(
+    vocabulary: Float[Tensor, "batch *query vocab"],
+    weights: Float[Tensor, "batch *query key"],
+    gate: Float[Tensor, "batch *query"],
+    slots: Int[Tensor, "batch key"],
+    extended: int,
+) -> Float[Tensor, "batch *query extended"]:
+    """The pointer-generator's distribution: write a word of the vocabulary, or copy one from the source.
+
+    `P(w) = p_gen P_vocab(w) + (1 - p_gen) sum_{j: x_j = w} a_j` (See et al. 2017, eq. 9), over the vocabulary and,
+    after it, the words of the source that the vocabulary lacks.
+
+    Args:
+        vocabulary: log-probabilities of the vocabulary, nats.
+        weights: attention over the source; they need not sum to one.
+        gate: logit of p_gen.
+        slots: the word at each slot, an index into the extended vocabulary.
+        extended: size of the extended vocabulary.
+
+    Returns:
+        log P, nats; -inf for words that can neither be written nor copied. Finite gradients throughout.
+
+    >>> half = torch.tensor([[0.5, 0.5]]).log()
+    >>> copied = copy_log_probabilities(half, torch.tensor([[0.75, 0.25]]), torch.zeros(1), torch.tensor([[2, 0]]), 3)
+    >>> copied.exp().tolist()
+    [[0.375, 0.25, 0.375]]
+    """
+    slots = slots.view(slots.shape[0], *[1] * (weights.dim() - 2), slots.shape[1]).expand(weights.shape)
+    copied = weights.new_zeros(*weights.shape[:-1], extended).scatter_add(-1, slots, weights)
+    written = pad(vocabulary, (0, extended - vocabulary.shape[-1]), value=-float("inf")) + logsigmoid(gate)[..., None]
+    # Only where something is copied: the logarithm of zero has no gradient.
+    tiny = torch.finfo(copied.dtype).tiny
+    both = torch.logaddexp(written, copied.clamp_min(tiny).log() + logsigmoid(-gate)[..., None])
+    return torch.where(copied > tiny, both, written)
