@@ -2,10 +2,11 @@
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from saccade.attention.additive import AdditiveAttention
+from saccade.attention.base import precise
 from saccade.attention.content import seen_scores
 from saccade.attention.results import Memory
 
@@ -73,3 +74,42 @@ def copy_log_probabilities(
     tiny = torch.finfo(copied.dtype).tiny
     both = torch.logaddexp(written, copied.clamp_min(tiny).log() + logsigmoid(-gate)[..., None])
     return torch.where(copied > tiny, both, written)
+
+
+class PointerGenerator(nn.Module):
+    """Writes or copies: `p_gen = sigmoid(w_h . h* + w_s . s + w_x . x + b)` (See et al. 2017, eq. 8), then eq. 9.
+
+    Args:
+        context_dim, state_dim, token_dim: widths of the context h*, the decoder's state s and the token x it has read.
+
+    >>> write = PointerGenerator(context_dim=4, state_dim=3, token_dim=2)
+    >>> read = torch.ones(1, 4), torch.ones(1, 3), torch.ones(1, 2)
+    >>> write(torch.zeros(1, 5), torch.full((1, 7), 1 / 7), torch.full((1, 7), 5), *read).exp().sum().round(decimals=5)
+    tensor(1., grad_fn=<RoundBackward1>)
+    """
+
+    def __init__(self, context_dim: int, state_dim: int, token_dim: int):
+        super().__init__()
+        self.gate = nn.Linear(context_dim + state_dim + token_dim, 1)
+
+    def forward(
+        self,
+        logits: Float[Tensor, "batch *query vocab"],
+        weights: Float[Tensor, "batch *query key"],
+        slots: Int[Tensor, "batch key"],
+        context: Float[Tensor, "batch *query context_dim"],
+        state: Float[Tensor, "batch *query state_dim"],
+        token: Float[Tensor, "batch *query token_dim"],
+    ) -> Float[Tensor, "batch *query extended"]:
+        """Log-probabilities over the vocabulary and one more word for each slot: more words no source can add.
+
+        Args:
+            logits: over the vocabulary.
+            weights: attention over the source.
+            slots: the word at each slot, an index below `vocab + key`.
+        """
+        gate = precise(self.gate(torch.cat([context, state, token], -1)))[..., 0]
+        with torch.autocast(logits.device.type, enabled=False):
+            written = precise(logits).log_softmax(-1)
+            extended = logits.shape[-1] + slots.shape[1]
+            return copy_log_probabilities(written, precise(weights), gate, slots, extended)

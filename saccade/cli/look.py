@@ -36,9 +36,11 @@ def describe(command: Describe) -> None:
     longest = translator.longest
     example = [torch.ones(2, longest.source, dtype=torch.long), torch.full((2,), longest.source)]
     example.append(torch.ones(2, longest.target, dtype=torch.long))
+    copy = torch.zeros(2, longest.source, dtype=torch.long) if translator.model.config.copy else None
     summary = torchinfo.summary(
         translator.model,
         input_data=example,
+        copy=copy,
         device=translator.device,
         verbose=0,
         depth=3,

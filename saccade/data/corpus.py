@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saccade.data.copying import copyable, with_copies
 from saccade.data.pairs import Pair, PairFile
 from saccade.data.tokens import PAD, START, UNKNOWN, Vocabulary
 
@@ -25,24 +27,46 @@ class Batch(NamedTuple):
     lengths: how many of each row are real, `[batch]`.
     before:  the previous target tokens, the start token first, `[batch, target]`.
     target:  the tokens to predict, the end token last, `[batch, target]`.
+    copy:    for models that copy, the extended id of each source token (see `copying`), `[batch, source]`; else None.
     """
 
     source: Tensor
     lengths: Tensor
     before: Tensor
     target: Tensor
+    copy: Tensor | None
 
 
-def collate(sources: Sequence[list[int]], targets: Sequence[list[int]]) -> Batch:
+def collate(
+    sources: Sequence[list[int]], targets: Sequence[list[int]], copies: Sequence[list[int]] | None = None
+) -> Batch:
     """Put encoded pairs side by side."""
-    source, target = (
-        torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, PAD) for rows in (sources, targets)
-    )
-    return _batch(source, torch.tensor([len(row) for row in sources]), target)
+    source, target = _side_by_side(sources), _side_by_side(targets)
+    copy = None if copies is None else _side_by_side(copies)
+    return _batch(source, torch.tensor([len(row) for row in sources]), target, copy)
 
 
-def _batch(source: Tensor, lengths: Tensor, target: Tensor) -> Batch:
-    return Batch(source, lengths, torch.nn.functional.pad(target[:, :-1], (1, 0), value=START), target)
+def _side_by_side(rows: Sequence[list[int]]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, PAD)
+
+
+def _batch(source: Tensor, lengths: Tensor, target: Tensor, copy: Tensor | None) -> Batch:
+    before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=START)
+    return Batch(source, lengths, before, target, copy)
+
+
+class Encoded(NamedTuple):
+    """Some encoded pairs: rows of ids; `extra` are the tokens that only that source has, for models that copy."""
+
+    sources: list[list[int]]
+    targets: list[list[int]]
+    copies: list[list[int]] | None
+    extra: list[list[str]]
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """These rows side by side."""
+        copies = None if self.copies is None else [self.copies[i] for i in rows]
+        return collate([self.sources[i] for i in rows], [self.targets[i] for i in rows], copies)
 
 
 class Vocabularies(NamedTuple):
@@ -52,22 +76,48 @@ class Vocabularies(NamedTuple):
     target: Vocabulary
 
 
+def encode(pairs: Sequence[Pair], vocabularies: Vocabularies, *, copy: bool) -> Encoded:
+    """Encode pairs; with `copy`, also what can be copied, and targets in which copied words have their extended ids."""
+    source, target = vocabularies
+    sources = source.encode_many([pair.source for pair in pairs])
+    targets = target.encode_many([pair.target for pair in pairs])
+    if not copy:
+        return Encoded(sources, targets, None, [[] for _ in pairs])
+    found = [copyable(pair.source, source, target) for pair in pairs]
+    for i, (pair, one) in enumerate(zip(pairs, found, strict=True)):
+        targets[i] = with_copies(pair.target, targets[i], target, one.extra)
+    return Encoded(sources, targets, [one.ids for one in found], [one.extra for one in found])
+
+
 class Corpus:
     """Encoded pairs in memory-mapped files, so that a corpus may be larger than memory.
+
+    Args:
+        copy: whether the model copies from the source; then what can be copied is a third file.
 
     Attributes:
         too_long: pairs left out because a side was longer than allowed.
         unknown: tokens that the vocabularies do not know, both sides.
     """
 
-    def __init__(self, folder: Path, name: str, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        pairs: Iterable[Pair],
+        vocabularies: Vocabularies,
+        max_length: int,
+        *,
+        copy: bool = False,
+    ):
         self.too_long, self.unknown = 0, 0
-        paths = [folder / f"{name}.{side}" for side in Vocabularies._fields]
-        lengths: list[list[int]] = [[], []]
+        paths = [folder / f"{name}.{side}" for side in ("source", "target", "copy")[: 2 + copy]]
+        lengths: list[list[int]] = [[] for _ in paths]
         digest = hashlib.sha256()
-        with open(paths[0], "wb") as source, open(paths[1], "wb") as target:
-            for rows in self._encoded(pairs, vocabularies, max_length):
-                for file, length, row in zip((source, target), lengths, rows, strict=True):
+        with ExitStack() as stack:
+            files = [stack.enter_context(open(path, "wb")) for path in paths]
+            for rows in self._encoded(pairs, vocabularies, max_length, copy):
+                for file, length, row in zip(files, lengths, rows, strict=True):
                     data = np.asarray(row, dtype=np.int32).tobytes()
                     digest.update(len(row).to_bytes(4, "little") + data)
                     file.write(data)
@@ -79,16 +129,17 @@ class Corpus:
         ]
 
     def _encoded(
-        self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int
-    ) -> Iterator[tuple[list[int], list[int]]]:
+        self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int, copy: bool
+    ) -> Iterator[tuple[list[int], ...]]:
         rest = iter(pairs)
         while chunk := list(islice(rest, _CHUNK)):
-            sides = zip(vocabularies, zip(*chunk, strict=True), strict=True)
-            for rows in zip(*(vocabulary.encode_many(texts) for vocabulary, texts in sides), strict=True):
+            encoded = encode(chunk, vocabularies, copy=copy)
+            sides = [encoded.sources, encoded.targets, *([] if encoded.copies is None else [encoded.copies])]
+            for rows in zip(*sides, strict=True):
                 if max(map(len, rows)) > max_length:
                     self.too_long += 1
                 else:
-                    self.unknown += sum(row.count(UNKNOWN) for row in rows)
+                    self.unknown += sum(row.count(UNKNOWN) for row in rows[:2])
                     yield rows
 
     def __len__(self) -> int:
@@ -101,8 +152,8 @@ class Corpus:
 
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """The pairs at these indices."""
-        (source, lengths), (target, _) = (self._padded(side, indices) for side in range(2))
-        return _batch(source, lengths, target)
+        (source, lengths), (target, _), *copy = (self._padded(side, indices) for side in range(len(self._ids)))
+        return _batch(source, lengths, target, copy[0][0] if copy else None)
 
     def _padded(self, side: int, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         ids, offsets = self._ids[side], self._offsets[side]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from saccade.errors import RunError
 
@@ -42,25 +42,44 @@ class Vocabulary:
     def encode(self, text: str) -> Tokens:
         """The ids and labels of a text; what was never seen in training is `<unk>` in ids and itself in labels."""
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        labels = [
-            text[begin:end] if identity == UNKNOWN else _readable(token)
-            for identity, token, (begin, end) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
-        ]
+        labels = [_readable(token) for token in self._tokens(text, encoding)]
         return Tokens([*encoding.ids, END], [*labels, SPECIAL[END]])
+
+    def tokens(self, text: str) -> list[str]:
+        """The tokens of a text as the tokenizer names them, those never seen in training too; without an end token."""
+        return self._tokens(text, self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _tokens(self, text: str, encoding: Encoding) -> list[str]:
+        if UNKNOWN not in encoding.ids:
+            return list(encoding.tokens)
+        # Only characters and words can be unknown, and they are what the text is first split into.
+        normalizer, splitter = self.tokenizer.normalizer, self.tokenizer.pre_tokenizer
+        assert splitter is not None
+        normal = text if normalizer is None else normalizer.normalize_str(text)
+        return [token for token, _ in splitter.pre_tokenize_str(normal)]
+
+    def identity(self, token: str) -> int | None:
+        """The id of a token as `tokens` names it; None for what was never seen."""
+        identity: int | None = self.tokenizer.token_to_id(token)
+        return identity
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, the end token last; on all cores."""
         encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [[*encoding.ids, END] for encoding in encodings]
 
-    def label(self, identity: int) -> str:
-        """How a token reads."""
-        return _readable(str(self.tokenizer.id_to_token(identity)))
+    def label(self, identity: int, extra: Sequence[str] = ()) -> str:
+        """How a token reads; ids beyond the vocabulary are those of `extra`."""
+        return _readable(self._name(identity, extra))
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of some ids, special tokens left out."""
-        text: str = self.tokenizer.decode([i for i in ids if i >= len(SPECIAL)], skip_special_tokens=False)
+    def decode(self, ids: Sequence[int], extra: Sequence[str] = ()) -> str:
+        """The text of some ids, special tokens left out; ids beyond the vocabulary are those of `extra`."""
+        assert self.tokenizer.decoder is not None
+        text: str = self.tokenizer.decoder.decode([self._name(i, extra) for i in ids if i >= len(SPECIAL)])
         return text
+
+    def _name(self, identity: int, extra: Sequence[str]) -> str:
+        return str(self.tokenizer.id_to_token(identity)) if identity < self.size else extra[identity - self.size]
 
     def to_json(self) -> str:
         """The whole tokenizer as JSON."""

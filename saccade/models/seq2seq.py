@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.build import build
+from saccade.attention.pointer import PointerGenerator
 from saccade.attention.results import Memory, dense, exportable
 from saccade.layers import CellName
 from saccade.layers.cells import CellState, StackedCell
@@ -34,6 +35,22 @@ class Seq2SeqConfig:
     """Of a local window, in source tokens."""
     slots: int = 1000
     """The longest source, for mechanisms whose scores belong to places."""
+    copy: bool = False
+    """Whether words of the source can be copied, and the vocabulary grows by one word for each source token."""
+    unknown: int = 3
+    """The target token that stands for a copied word when the decoder reads it."""
+
+
+@exportable
+class Source(NamedTuple):
+    """A source that was read.
+
+    memory: what the decoder attends to.
+    copy:   the word at each slot, an index into the extended vocabulary, `[batch, source]`; None where none copies.
+    """
+
+    memory: Memory
+    copy: Tensor | None
 
 
 @exportable
@@ -78,6 +95,9 @@ class Seq2Seq(nn.Module):
     (A.2.2). The prediction is `softmax(V tanh(C [s_i; c_i]))`, the attentional vector of Luong et al. 2015, eq. 5,
     where Bahdanau has a maxout layer; like theirs, it sees the state and the context.
 
+    Where the configuration says so, words of the source can be copied (See et al. 2017, §2.2): logits are then the
+    log-probabilities of `PointerGenerator`, over the vocabulary and a word for each source token.
+
     Token 0 is padding.
 
     >>> config = Seq2SeqConfig(11, 7, "additive", "lstm", "gru", embedding=4, hidden=6, layers=1, dropout=0.0)
@@ -106,24 +126,31 @@ class Seq2Seq(nn.Module):
         self.start = nn.Linear(size, layers * (size + self.cells.cell_dim))
         self.attentional = nn.Linear(2 * size, size, bias=False)
         self.output = nn.Linear(size, config.target_vocab)
+        self.copier = PointerGenerator(size, size, config.embedding) if config.copy else None
         self.dropout = nn.Dropout(config.dropout)
 
     def remember(
-        self, source: Int[Tensor, "batch source"], lengths: Int[Tensor, " batch"]
-    ) -> tuple[Memory, DecoderState]:
-        """Read a batch of sources: the memory that is attended to and the decoder's first state.
+        self,
+        source: Int[Tensor, "batch source"],
+        lengths: Int[Tensor, " batch"],
+        copy: Int[Tensor, "batch source"] | None = None,
+    ) -> tuple[Source, DecoderState]:
+        """Read a batch of sources: what the decoder will read, and its first state.
 
         Args:
             source: token ids, `[batch, source]`.
             lengths: how many of each row are real, `[batch]`, at least 1.
+            copy: for a model that copies, the word at each source token, in the extended vocabulary.
         """
+        if (copy is None) == (self.copier is not None):
+            raise ValueError(f"copy must be given to a model that copies, and to no other; got {copy}")
         encoded = self.encoder(self.dropout(self.source_embedding(source)), lengths)
         if self.config.attention == "none":
             states, mask = encoded.summary[:, None], None
         else:
             states, mask = encoded.states, masks.padding(lengths, source.shape[1])
         memory = self.attention.remember(states, states, mask=mask)
-        return memory, DecoderState(self._first_cells(encoded.summary), self.attention.initial(memory))
+        return Source(memory, copy), DecoderState(self._first_cells(encoded.summary), self.attention.initial(memory))
 
     def _first_cells(self, summary: Tensor) -> CellState:
         # tanh(W h), A.2.2; an LSTM's memory cell is not bounded, so its part is left linear.
@@ -131,11 +158,11 @@ class Seq2Seq(nn.Module):
         hidden, cell = start.split([self.config.hidden, self.cells.cell_dim], -1)
         return CellState(torch.tanh(hidden), cell)
 
-    def step(self, token: Int[Tensor, " batch"], memory: Memory, state: DecoderState) -> Step:
+    def step(self, token: Int[Tensor, " batch"], source: Source, state: DecoderState) -> Step:
         """Read the previous token `[batch]` and predict the next."""
-        embedded = self.dropout(self.target_embedding(token))
-        output, context, weights, state = self._advance(embedded, memory, state, need_weights=True)
-        return Step(self._predict(output, context), weights, state)
+        embedded = self._embed(token)
+        output, context, weights, state = self._advance(embedded, source.memory, state, need_weights=True)
+        return Step(self._predict(output, context, embedded, weights, source.copy), weights, state)
 
     def forward(
         self,
@@ -143,19 +170,30 @@ class Seq2Seq(nn.Module):
         lengths: Int[Tensor, " batch"],
         target: Int[Tensor, "batch target"],
         *,
+        copy: Int[Tensor, "batch source"] | None = None,
         need_weights: bool = True,
     ) -> Forced:
         """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
-        memory, state = self.remember(source, lengths)
+        (memory, copy), state = self.remember(source, lengths, copy)
         outputs, contexts, alignment = [], [], []
-        for embedded in self.dropout(self.target_embedding(target)).unbind(1):
-            output, context, weights, state = self._advance(embedded, memory, state, need_weights=need_weights)
+        embedded = self._embed(target)
+        for token in embedded.unbind(1):
+            output, context, weights, state = self._advance(
+                token, memory, state, need_weights=need_weights or copy is not None
+            )
             outputs.append(output)
             contexts.append(context)
             alignment.append(weights)
-        logits = self._predict(torch.stack(outputs, 1), torch.stack(contexts, 1))
-        shown = [weights for weights in alignment if weights is not None]
-        return Forced(logits, torch.stack(shown, 1) if shown else None, state)
+        looked = [row for row in alignment if row is not None]
+        shown = torch.stack(looked, 1) if looked else None
+        logits = self._predict(torch.stack(outputs, 1), torch.stack(contexts, 1), embedded, shown, copy)
+        return Forced(logits, shown, state)
+
+    def _embed(self, token: Tensor) -> Tensor:
+        if self.copier is not None:
+            token = torch.where(token < self.config.target_vocab, token, self.config.unknown)
+        embedded: Tensor = self.dropout(self.target_embedding(token))
+        return embedded
 
     def _advance(
         self, embedded: Tensor, memory: Memory, state: DecoderState, *, need_weights: bool
@@ -164,7 +202,12 @@ class Seq2Seq(nn.Module):
         output, cells = self.cells(torch.cat([embedded, attended.context], -1), state.cells)
         return output, attended.context, dense(attended.weights), DecoderState(cells, attended.state)
 
-    def _predict(self, output: Tensor, context: Tensor) -> Tensor:
+    def _predict(
+        self, output: Tensor, context: Tensor, embedded: Tensor, weights: Tensor | None, copy: Tensor | None
+    ) -> Tensor:
         attentional = torch.tanh(self.attentional(torch.cat([output, context], -1)))
         logits: Tensor = self.output(self.dropout(attentional))
-        return logits
+        if self.copier is None or weights is None or copy is None:
+            return logits
+        extended: Tensor = self.copier(logits, weights, copy, context, output, embedded)
+        return extended

@@ -41,7 +41,7 @@ class Objective(NamedTuple):
 
 def count(model: Seq2Seq, batch: Batch) -> Counts:
     """Run a batch under teacher forcing and count."""
-    return _counted(model(batch.source, batch.lengths, batch.before, need_weights=False), batch)
+    return _counted(model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=False), batch)
 
 
 def objective(model: Seq2Seq, batch: Batch, options: TranslateOptions, baseline: Tensor) -> Objective:
@@ -54,7 +54,8 @@ def objective(model: Seq2Seq, batch: Batch, options: TranslateOptions, baseline:
     Args:
         baseline: the mean of the rewards so far, nats; NaN before the first.
     """
-    forced = model(batch.source, batch.lengths, batch.before, need_weights=options.coverage_loss > 0)
+    looks = options.coverage_loss > 0
+    forced = model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=looks)
     counts = _counted(forced, batch)
     total = counts.loss.sum()
     if options.coverage_loss and forced.weights is not None:

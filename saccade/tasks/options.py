@@ -23,6 +23,8 @@ class TranslateOptions:
     is the plain encoder-decoder. `saccade mechanisms` lists them."""
     half_width: int = 10
     """Tokens that a local window (local-m, local-p) reads on each side of its centre."""
+    copy: bool = False
+    """Let words of the source be copied, those never seen in training too (See et al. 2017, section 2.2)."""
     coverage_loss: float = 0.0
     """Weight of the loss for reading again what was read before (See et al. 2017, where it is 1)."""
     encoder: CellName = "lstm"
@@ -66,6 +68,8 @@ class TranslateOptions:
             raise OptionError(f"--{error}") from None
         if parts.mechanism == "none" and self.coverage_loss:
             raise OptionError(f"--coverage-loss needs weights, which none has; got {self.coverage_loss}")
+        if parts.mechanism == "none" and self.copy:
+            raise OptionError("--copy needs weights to copy with; got --attention none")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
         if not 0 <= self.dropout < 1:

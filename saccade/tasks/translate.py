@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from saccade import decoding, metrics
 from saccade.data import tokens
-from saccade.data.corpus import Batch, Vocabularies, collate
+from saccade.data.copying import Copyable, copyable
+from saccade.data.corpus import Batch, Vocabularies, collate, encode
 from saccade.data.pairs import Pair
 from saccade.errors import OptionError, RunError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
@@ -40,6 +41,14 @@ class Answer(NamedTuple):
     source: tuple[str, ...]
     target: tuple[str, ...]
     weights: NDArray[np.float32] | None
+
+
+class _Question(NamedTuple):
+    """An encoded input: ids, how they read, and what can be copied from it (nothing where the model does not copy)."""
+
+    ids: list[int]
+    labels: list[str]
+    copy: Copyable
 
 
 class Longest(NamedTuple):
@@ -88,7 +97,8 @@ class TeacherForced(NamedTuple):
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on another device."""
-    return Batch(*(tensor.to(device) for tensor in batch))
+    source, lengths, before, target = (tensor.to(device) for tensor in batch[:4])
+    return Batch(source, lengths, before, target, None if batch.copy is None else batch.copy.to(device))
 
 
 def pick_device(name: str) -> torch.device:
@@ -124,6 +134,8 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
             dropout=options.dropout,
             half_width=options.half_width,
             slots=options.max_length,
+            copy=options.copy,
+            unknown=tokens.UNKNOWN,
         )
     )
 
@@ -158,21 +170,27 @@ class Translator:
         """
         if min(beam, nbest) < 1:
             raise OptionError(f"--beam and --nbest must be at least 1; got {beam} and {nbest}")
-        encoded = {i: self.vocabularies.source.encode(text) for i, text in enumerate(texts) if text.strip()}
+        encoded = {i: self._encoded(text) for i, text in enumerate(texts) if text.strip()}
         found = [[Answer("", 0.0, (), (), None)] for _ in texts]
         by_length = sorted(encoded, key=lambda i: len(encoded[i].ids))
         for begin in range(0, len(by_length), 64):
             some = by_length[begin : begin + 64]
-            hypotheses = self._search([encoded[i].ids for i in some], max(beam, nbest))
+            hypotheses = self._search([encoded[i] for i in some], max(beam, nbest))
             for i, best in zip(some, hypotheses, strict=True):
-                found[i] = [self._answer(encoded[i].labels, hypothesis) for hypothesis in best[:nbest]]
+                found[i] = [self._answer(encoded[i], hypothesis) for hypothesis in best[:nbest]]
         return found
 
+    def _encoded(self, text: str) -> "_Question":
+        ids, labels = self.vocabularies.source.encode(text)
+        copy = copyable(text, *self.vocabularies) if self.model.config.copy else Copyable([], [])
+        return _Question(ids, labels, copy)
+
     @torch.inference_mode()
-    def _search(self, sources: list[list[int]], beam: int) -> list[list[decoding.Hypothesis]]:
-        batch = to_device(collate(sources, [[tokens.END]]), self.device)
-        limits = [self._limit(len(ids)) for ids in sources]
-        memory, state = self.model.remember(batch.source, batch.lengths)
+    def _search(self, questions: list["_Question"], beam: int) -> list[list[decoding.Hypothesis]]:
+        copies = [question.copy.ids for question in questions] if self.model.config.copy else None
+        batch = to_device(collate([question.ids for question in questions], [[tokens.END]], copies), self.device)
+        limits = [self._limit(len(question.ids)) for question in questions]
+        memory, state = self.model.remember(batch.source, batch.lengths, batch.copy)
         if beam == 1:
             return [[best] for best in decoding.greedy(self.model, memory, state, _SYMBOLS, limits)]
         return decoding.beam_search(self.model, memory, state, _SYMBOLS, limits, beam)
@@ -181,14 +199,14 @@ class Translator:
         # Twice the longest answer of training, and in proportion for inputs longer than any seen.
         return 2 * self.longest.target * max(self.longest.source, length) // self.longest.source + 1
 
-    def _answer(self, source: list[str], hypothesis: decoding.Hypothesis) -> Answer:
-        vocabulary = self.vocabularies.target
-        target = [vocabulary.label(identity) for identity in hypothesis.tokens]
+    def _answer(self, question: "_Question", hypothesis: decoding.Hypothesis) -> Answer:
+        vocabulary, source, extra = self.vocabularies.target, question.labels, question.copy.extra
+        target = [vocabulary.label(identity, extra) for identity in hypothesis.tokens]
         weights = hypothesis.weights
         if weights is not None:
             weights = weights[:, : len(source)].float().cpu()
             target += [tokens.SPECIAL[tokens.END]] * (len(weights) - len(target))
-        text = vocabulary.decode(hypothesis.tokens)
+        text = vocabulary.decode(hypothesis.tokens, extra)
         matrix = None if weights is None else weights.numpy()
         return Answer(text, hypothesis.score, tuple(source), tuple(target), matrix)
 
@@ -233,12 +251,10 @@ class Translator:
     def teacher_forced(self, pairs: Sequence[Pair]) -> TeacherForced:
         """Loss and right tokens when at each step the true tokens before are given."""
         self.model.eval()
-        sources = self.vocabularies.source.encode_many([pair.source for pair in pairs])
-        targets = self.vocabularies.target.encode_many([pair.target for pair in pairs])
+        encoded = encode(pairs, self.vocabularies, copy=self.model.config.copy)
         totals = torch.zeros(3, dtype=torch.float64)
-        for some in _batches(sources, 128):
-            batch = collate([sources[i] for i in some], [targets[i] for i in some])
-            counted = count(self.model, to_device(batch, self.device))
+        for some in _batches(encoded.sources, 128):
+            counted = count(self.model, to_device(encoded.batch(some), self.device))
             totals += torch.stack([part.double().cpu() for part in (counted.loss.sum(), *counted[1:3])])
         loss, target_tokens, right = totals.tolist()
         return TeacherForced(loss, int(target_tokens), int(right), len(pairs))

@@ -128,7 +128,7 @@ def _encode(
     say: Say,
 ) -> tuple[Corpus, Corpus]:
     training, validation = (
-        Corpus(run.path(SCRATCH), name, part, vocabularies, options.max_length)
+        Corpus(run.path(SCRATCH), name, part, vocabularies, options.max_length, copy=options.copy)
         for name, part in zip(("training", "validation"), pairs, strict=True)
     )
     for file in filter(None, (start.train, start.valid)):

@@ -10,12 +10,15 @@ from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
 SOURCE, TARGET = 17, 13
 LENGTHS = torch.tensor([7, 3, 5])
 SYMBOLS = Symbols(1, 2, (0, 1, 3))
-every_mechanism = pytest.mark.parametrize("name", MECHANISMS)
+MODELS = [*MECHANISMS, "additive, copying", "local-p, copying", "mocha, copying"]
+every_mechanism = pytest.mark.parametrize("name", MODELS)
 
 
 def model_of(name: str, encoder: str = "lstm", decoder: str = "lstm", layers: int = 1, dropout: float = 0.0) -> Seq2Seq:
     torch.manual_seed(4)
-    return Seq2Seq(Seq2SeqConfig(SOURCE, TARGET, name, encoder, decoder, 5, 6, layers, dropout)).double().eval()
+    attention, copies = name.removesuffix(", copying"), name.endswith(", copying")
+    config = Seq2SeqConfig(SOURCE, TARGET, attention, encoder, decoder, 5, 6, layers, dropout, copy=copies)
+    return Seq2Seq(config).double().eval()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -24,12 +27,26 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return source, LENGTHS, torch.randint(1, TARGET, (3, 11))
 
 
+def copies_of(model: Seq2Seq, source: torch.Tensor) -> torch.Tensor | None:
+    """Even tokens are words of the target vocabulary, odd ones one of three that only the source has."""
+    place = torch.arange(source.shape[1])
+    return torch.where(source % 2 == 0, 4 + source % 7, TARGET + place % 3) if model.config.copy else None
+
+
+def run(model: Seq2Seq, source: torch.Tensor, lengths: torch.Tensor, target: torch.Tensor) -> tuple:
+    return model(source, lengths, target, copy=copies_of(model, source))
+
+
+def remember(model: Seq2Seq, source: torch.Tensor, lengths: torch.Tensor) -> tuple:
+    return model.remember(source, lengths, copies_of(model, source))
+
+
 @every_mechanism
 @pytest.mark.parametrize(("encoder", "decoder", "layers"), [("lstm", "gru", 1), ("gru", "lstm", 2)])
 def test_step_by_step_equals_teacher_forcing(name, encoder, decoder, layers):
     model, (source, lengths, target) = model_of(name, encoder, decoder, layers), batch()
-    logits, weights, _ = model(source, lengths, target)
-    memory, state = model.remember(source, lengths)
+    logits, weights, _ = run(model, source, lengths, target)
+    memory, state = remember(model, source, lengths)
     for i, token in enumerate(target.unbind(1)):
         stepped = model.step(token, memory, state)
         torch.testing.assert_close(stepped.logits, logits[:, i], rtol=0, atol=1e-12)
@@ -42,12 +59,14 @@ def test_step_by_step_equals_teacher_forcing(name, encoder, decoder, layers):
 @every_mechanism
 def test_padding_has_no_influence(name):
     model, (source, lengths, target) = model_of(name), batch()
-    logits, weights, _ = model(source, lengths, target)
+    logits, weights, _ = run(model, source, lengths, target)
     other = source.masked_fill(source == 0, 9)
-    torch.testing.assert_close(model(other, lengths, target)[0], logits, rtol=0, atol=0)
+    torch.testing.assert_close(run(model, other, lengths, target)[0], logits, rtol=0, atol=0)
     for row, length in enumerate(lengths):
-        alone, alone_weights, _ = model(source[row : row + 1, :length], lengths[row : row + 1], target[row : row + 1])
-        torch.testing.assert_close(alone[0], logits[row], rtol=0, atol=1e-12)
+        alone, alone_weights, _ = run(
+            model, source[row : row + 1, :length], lengths[row : row + 1], target[row : row + 1]
+        )
+        torch.testing.assert_close(alone[0], logits[row, :, : alone.shape[-1]], rtol=0, atol=1e-12)
         if weights is not None:
             torch.testing.assert_close(alone_weights[0], weights[row, :, :length], rtol=0, atol=1e-12)
             assert (weights[row, :, length:] == 0).all()
@@ -57,7 +76,7 @@ def test_padding_has_no_influence(name):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_every_weight_learns(name, cell):
     model, (source, lengths, target) = model_of(name, cell, cell, layers=2, dropout=0.1).train(), batch()
-    logits, _, state = model(source, lengths, target)
+    logits, _, state = run(model, source, lengths, target)
     gain = logits.log_softmax(-1)[..., 4].mean()
     if name == "reinforce":
         gain = gain + state.attention.drawn.log_probability.sum()
@@ -75,10 +94,10 @@ def test_answers_do_not_depend_on_the_batch(name):
     model, (source, lengths, _) = model_of(name), batch()
     limits = [9, 4, 6]
     with torch.inference_mode():
-        together = beam_search(model, *model.remember(source, lengths), SYMBOLS, limits, 4)
-        straight = greedy(model, *model.remember(source, lengths), SYMBOLS, limits)
+        together = beam_search(model, *remember(model, source, lengths), SYMBOLS, limits, 4)
+        straight = greedy(model, *remember(model, source, lengths), SYMBOLS, limits)
         for row, (limit, length) in enumerate(zip(limits, lengths, strict=True)):
-            alone = model.remember(source[row : row + 1, :length], lengths[row : row + 1])
+            alone = remember(model, source[row : row + 1, :length], lengths[row : row + 1])
             assert greedy(model, *alone, SYMBOLS, [limit])[0].tokens == straight[row].tokens
             (found,) = beam_search(model, *alone, SYMBOLS, [limit], 4)
             assert [h.tokens for h in found] == [h.tokens for h in together[row]]
@@ -87,14 +106,16 @@ def test_answers_do_not_depend_on_the_batch(name):
 
 def test_no_attention_sees_the_source_through_its_summary_alone():
     model, (source, lengths, _) = model_of("none"), batch()
-    memory, _ = model.remember(source, lengths)
-    assert memory.value.shape == (3, 1, 6)
+    memory, _ = remember(model, source, lengths)
+    assert memory.memory.value.shape == (3, 1, 6)
 
 
 @every_mechanism
 def test_it_exports(name):
-    model, inputs = model_of(name).float(), batch()
-    program = torch.export.export(model, inputs)
-    for one, other in zip(program.module()(*inputs), model(*inputs), strict=True):
-        if one is not None:
-            torch.testing.assert_close(one, other)
+    source, lengths, target = batch()
+    model, inputs = model_of(name).float(), (source, lengths, target[:, :2])
+    options = {"copy": copies_of(model, inputs[0])}
+    found, expected = torch.export.export(model, inputs, options).module()(*inputs, **options), run(model, *inputs)
+    torch.testing.assert_close(found.logits, expected.logits)
+    if expected.weights is not None:
+        torch.testing.assert_close(found.weights, expected.weights)

@@ -1,0 +1,84 @@
+"""The pointer-generator: names that nobody has seen are copied, letter for letter."""
+
+import random
+
+import pytest
+
+from saccade.cli import main
+from saccade.data.pairs import Pair, PairFile, to_tsv
+from saccade.errors import OptionError
+from saccade.tasks.options import TranslateOptions
+from saccade.tasks.translate import load
+from saccade.training.fit import fit
+from saccade.training.prepare import Start
+
+WHEN, WHERE = ("today", "tomorrow", "tonight", "now"), ("home", "work", "school", "sea")
+
+
+def messages(count: int, seed: int) -> list[tuple[str, str]]:
+    """Reminders, each with a name of its own: `call Xilu at work today` is `today , work : Xilu`."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(count):
+        name = "".join(rng.choice("bcdfgklmnprstvxz") + rng.choice("aeiou") for _ in range(3)).title()
+        when, where = rng.choice(WHEN), rng.choice(WHERE)
+        made.append((f"call {name} at {where} {when}", f"{when} , {where} : {name}"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run with copying and one without, a few seconds each."""
+    folder = tmp_path_factory.mktemp("copying")
+    (folder / "train.tsv").write_text(to_tsv(messages(1000, seed=1)), "utf-8")
+    for copy in (True, False):
+        options = TranslateOptions(
+            level="word", vocab_size=20, copy=copy, embedding=16, hidden=32, epochs=12, learning_rate=0.01
+        )
+        start = Start(PairFile((folder / "train.tsv",)), None)
+        fit(folder / str(copy), options, start, device="cpu", say=lambda line: None)
+    return folder
+
+
+def test_unseen_names_are_copied(trained):
+    unseen = [Pair(*pair) for pair in messages(200, seed=2)]
+    with_copying, without = (load(trained / str(copy)).evaluate(unseen) for copy in (True, False))
+    assert with_copying.exact_match >= 0.95
+    assert without.exact_match == 0
+    assert with_copying.loss < without.loss
+
+
+def test_answers_and_labels_are_the_words_of_the_source(trained):
+    translate = load(trained / "True")
+    text = "call Zoë at sea now"
+    answer = translate(text)
+    assert answer.text == "now , sea : Zoë"
+    assert "Zoë" in answer.target
+    copied = answer.target.index("Zoë")
+    assert answer.source[answer.weights[copied].argmax()] == "Zoë"
+    best = translate.answer([text, "call Bo at work today"], beam=4, nbest=2)
+    assert best[1][0].text == "today , work : Bo"
+    assert all(len(answers) == 2 for answers in best)
+
+
+def test_the_commands_copy(trained, capsys, tmp_path):
+    run = str(trained / "True")
+    assert main(["predict", run, "call Zoë at home tonight"]) == 0
+    assert capsys.readouterr().out == "tonight , home : Zoë\n"
+    assert main(["describe", run]) == 0
+    assert "PointerGenerator" in capsys.readouterr().out
+    assert main(["show", run, "call Zoë at home tonight", "--png", str(tmp_path / "map.png")]) == 0
+    more = tmp_path / "more.tsv"
+    more.write_text(to_tsv(messages(50, seed=3)), "utf-8")
+    command = ["train", "translate", "--from", run, "--train", str(more), "--out", str(tmp_path / "run")]
+    assert main([*command, "--epochs", "1"]) == 0
+    assert load(tmp_path / "run").model.config.copy
+
+
+def test_nothing_to_copy_with():
+    with pytest.raises(OptionError, match=r"^--copy needs weights to copy with; got --attention none$"):
+        TranslateOptions(copy=True, attention="none")
+    with pytest.raises(OptionError, match=r"^--coverage-loss needs weights, which none has; got 1.0$"):
+        TranslateOptions(coverage_loss=1.0, attention="none")
+    with pytest.raises(OptionError, match=r"^--half-width must be at least 1; got 0$"):
+        TranslateOptions(half_width=0)
