@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Half-precision softmax is off by up to half a per cent; anything further from [0, 1] is not a weight but a mistake.
+# Half-precision softmax is off by up to half a per cent; anything further below 0 is not a weight but a mistake.
 TOLERANCE = 1e-2
 
 # These two hold emoji and Persian words together: inside a longer token they belong to the writing.
@@ -20,7 +20,7 @@ class AttentionMap(NamedTuple):
 
     source: tuple[str, ...]  # tokens as read
     target: tuple[str, ...]  # tokens as written
-    weights: NDArray[np.float32]  # [target, source]; a row sums to one, or is zero if it may look nowhere
+    weights: NDArray[np.float32]  # [target, source]; most rows sum to one; one that may look nowhere is zero
     answer: str = ""  # the whole output
     text: str = ""  # the whole input
     note: str = ""  # one line more, such as "expected 21:37"
@@ -37,8 +37,9 @@ def attention_map(
 ) -> AttentionMap:
     """Check and freeze one attention map.
 
-    `weights` is any real array [target, source] of values in [0, 1]; a float32 copy is kept, read-only. Rows that
-    sum to less than one (monotonic attention) or more (sigmoid attention) are drawn as they are.
+    `weights` is any real array [target, source] of values that are finite and not negative; a float32 copy is kept,
+    read-only. Rows that sum to less than one (monotonic attention) or more (sigmoid attention), and weights above one
+    (Gaussian mixtures), are drawn as they are.
 
     Raises:
         ValueError: a shape that does not fit the tokens, or values that are no weights (logits, NaN).
@@ -53,9 +54,9 @@ def attention_map(
         array = array.reshape(expected)  # nothing written: `[]` cannot say how many columns it has
     if list(array.shape) != expected:
         raise ValueError(f"weights must be [target, source] = {expected}; got {list(array.shape)}")
-    if not np.all((array >= -TOLERANCE) & (array <= 1 + TOLERANCE)):  # phrased so that NaN fails
-        raise ValueError(f"weights must lie between 0 and 1; got values from {array.min()} to {array.max()}")
-    array = array.clip(0, 1)
+    if not np.all((array >= -TOLERANCE) & (array < np.inf)):  # phrased so that NaN fails
+        raise ValueError(f"weights must be finite and at least 0; got values from {array.min()} to {array.max()}")
+    array = array.clip(0, 1 if array.size and array.max() <= 1 + TOLERANCE else None)
     array.flags.writeable = False
     return AttentionMap(source, target, array, answer, text, note)
 
@@ -105,7 +106,7 @@ def looked_at_most(weights: NDArray[np.float32]) -> int | None:
 
 
 def scale_end(weights: NDArray[np.float32]) -> float:
-    """Where the scale of a drawing ends: the largest of the weights, rounded up to a tidy number, at most 1.
+    """Where the scale of a drawing ends: the largest of the weights, rounded up to a tidy number.
 
     >>> scale_end(np.array([[0.31, 0.2]], dtype=np.float32)), scale_end(np.array([[0.012]], dtype=np.float32))
     (0.4, 0.02)
@@ -115,4 +116,4 @@ def scale_end(weights: NDArray[np.float32]) -> float:
         return 1.0
     unit = 10.0 ** math.floor(math.log10(largest))
     # Rounded first: float32's 0.4 is a hair above 0.4, and is no 0.5.
-    return min(round(math.ceil(round(largest / unit, 4)) * unit, 9), 1.0)
+    return round(math.ceil(round(largest / unit, 4)) * unit, 9)
