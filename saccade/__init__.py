@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from saccade.attention.multihead import MultiHeadAttention, SelfAttention
     from saccade.attention.multiplicative import DotAttention, GeneralAttention, ScaledDotAttention, dot_scores
     from saccade.attention.none import NoAttention
-    from saccade.attention.pointer import PointerAttention, copy_log_probabilities
+    from saccade.attention.pointer import PointerAttention, PointerGenerator, copy_log_probabilities
     from saccade.attention.pooling import StructuredSelfAttention
     from saccade.attention.results import Attended, Gated, Memory, Windowed
     from saccade.attention.similarity import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         gaussian_kernel_scores,
     )
     from saccade.attention.windows import LocalMonotonic, LocalPredictive
-    from saccade.lens.show import show
+    from saccade.lens.show import show, show_weights
     from saccade.tasks.translate import Translator, load
 
 _WHERE = {
@@ -62,6 +62,7 @@ _WHERE = {
     "MultiHeadAttention": "attention.multihead",
     "NoAttention": "attention.none",
     "PointerAttention": "attention.pointer",
+    "PointerGenerator": "attention.pointer",
     "ScaledDotAttention": "attention.multiplicative",
     "SelfAttention": "attention.multihead",
     "SqueezeExcitation": "attention.gates",
@@ -84,6 +85,7 @@ _WHERE = {
     "redundancy_penalty": "attention.losses",
     "reinforce_loss": "attention.losses",
     "show": "lens.show",
+    "show_weights": "lens.show",
 }
 _MODULES = ("decoding", "masks", "normalizers")
 
@@ -112,6 +114,7 @@ __all__ = [
     "MultiHeadAttention",
     "NoAttention",
     "PointerAttention",
+    "PointerGenerator",
     "ScaledDotAttention",
     "SelfAttention",
     "SqueezeExcitation",
@@ -137,6 +140,7 @@ __all__ = [
     "redundancy_penalty",
     "reinforce_loss",
     "show",
+    "show_weights",
 ]
 
 

@@ -1,11 +1,11 @@
 """Draw what answers looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from saccade.lens.figure import save as save_figure
 from saccade.lens.maps import AttentionMap, attention_map
@@ -56,8 +56,34 @@ def show(
     Raises:
         ValueError: the answer comes from a model without attention.
     """
-    drawn = map_of(answer, text=text)
     title = f"{text} → {answer.text}" if text else answer.text
+    _show(map_of(answer, text=text), title, terminal, png, page)
+
+
+def show_weights(
+    source: Iterable[str],
+    target: Iterable[str],
+    weights: ArrayLike,
+    *,
+    title: str = "",
+    terminal: bool = True,
+    png: Path | str | None = None,
+    page: Path | str | None = None,
+) -> None:
+    """Draw any weights: a row for each label of `target`, a column for each of `source`.
+
+    Args:
+        weights: `[target, source]`, not negative; a tensor, an array, or lists.
+        title: for the picture and the page.
+        terminal, png, page: as for `show`.
+
+    Raises:
+        ValueError: a shape that does not fit the labels, or values that are no weights.
+    """
+    _show(attention_map(source, target, weights), title, terminal, png, page)
+
+
+def _show(drawn: AttentionMap, title: str, terminal: bool, png: Path | str | None, page: Path | str | None) -> None:
     if terminal:
         draw(drawn)
     if png is not None:

@@ -15,7 +15,7 @@ COMBINED = ["general+sparsemax+local-p", "cosine+entmax15"]
 MONOTONIC = ("monotonic", "mocha")
 """Their input must be read from left to right, which holds where times are written in figures."""
 
-SLOW = ("argmax", "reinforce", "gaussian-mixture", "local-m", "fixed-slot", "location", "sigmoid")
+SLOW = ("argmax", "reinforce", "gaussian-mixture", "local-m", "fixed-slot", "location", "sigmoid", COMBINED[0])
 """What gets no gradient, much noise or little choice of where to look learns in more steps."""
 
 FIGURES = re.compile(r"[\d:.h]+( ?hrs)?|t[\d.]+")
