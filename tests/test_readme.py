@@ -42,6 +42,9 @@ def test_the_tables_are_the_measured_ones(name):
         if re.search(r"\d", line) and "input" not in line:
             assert line.split("|", 2)[2] in text
     assert str(results["test_inputs_with_another_answer_in_training"]) in text
+    local = json.loads((ROOT / "benchmarks" / "results" / "mechanisms.json").read_text("utf-8"))["local"]
+    for name in ("local-m", "local-p"):
+        assert re.search(rf"{local[name]['ratio']:.1f}\D{{0,4}}{name}", text)
 
 
 @pytest.mark.parametrize("name", READMES)
@@ -60,10 +63,10 @@ def test_the_tree_is_the_house(name):
         assert any(place.exists() for place in places), f"{part} is not there"
 
 
-@pytest.mark.parametrize("name", [*READMES, "CHANGELOG.md", "LOG.md"])
+@pytest.mark.parametrize("name", [*READMES, "CHANGELOG.md", "LOG.md", "docs/contract.md", "docs/catalogue.md"])
 def test_links_lead_somewhere(name):
     for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text("utf-8")):
-        assert link.startswith("https://") or (ROOT / link).exists(), link
+        assert link.startswith("https://") or (ROOT / name).parent.joinpath(link).exists(), link
 
 
 @pytest.mark.slow

@@ -58,6 +58,9 @@ def test_files(say, tmp_path, data):
 
 OPTIONS = {
     ("--attention", "bahdanau"): ["--attention", "'bahdanau'", "additive", "concat", "none"],
+    ("--attention", "coverage+local-m"): ["--attention must join content scores", "got 'coverage+local-m'"],
+    ("--attention", "none", "--copy"): ["--copy needs weights to copy with; got --attention none"],
+    ("--half-width", "0"): ["--half-width must be at least 1; got 0"],
     ("--hidden", "7"): ["--hidden must be even, half for each direction of the encoder; got 7"],
     ("--hidden", "wide"): ["--hidden", "'wide'"],
     ("--dropout", "1"): ["--dropout must be at least 0 and below 1; got 1.0"],

@@ -191,3 +191,15 @@ def test_the_python_of_the_readme(run_folder, tmp_path, capsys):
     assert answer.weights.shape == (len(answer.target), len(answer.source))
     saccade.show(answer, page=tmp_path / "map.html")
     assert answer.target[0] in capsys.readouterr().out
+
+
+def test_mechanisms_lists_every_one_and_tells_of_each(ask):
+    from saccade.attention.catalogue import MECHANISMS, OTHERS
+
+    lines, _ = ask("mechanisms")
+    named = {line.split()[0] for line in lines if line.strip()}
+    assert {*MECHANISMS, *OTHERS} <= named
+    for name, entry in (MECHANISMS | OTHERS).items():
+        told = " ".join(" ".join(ask("mechanisms", name)[0]).split())
+        for part in (name, entry.line, entry.formula, entry.paper, entry.kind):
+            assert part in told
