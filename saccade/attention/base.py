@@ -139,10 +139,15 @@ class Attention(nn.Module):
         need_weights: bool = True,
     ) -> Attended:
         """Remember `key` and `value`, then read them with `query`: see `remember` and `read`."""
+        queries = query.shape[1] if query.dim() == 3 else 1
         if mask is not None and key.dim() == 3:
-            mask = masks.with_query_axis(mask, key.shape[0], query.shape[1] if query.dim() == 3 else 1, key.shape[1])
-        memory = self.remember(key, value, mask=mask)
+            mask = masks.with_query_axis(mask, key.shape[0], queries, key.shape[1])
+        memory = self.remember_for(queries, key, value, mask)
         return self.read(query, memory, state, bias=bias, noise=noise, need_weights=need_weights)
+
+    def remember_for(self, queries: int, key: Tensor, value: Tensor, mask: Tensor | None) -> Memory:
+        """A memory that so many queries will read, and no others: `remember`, unless there is a shorter way."""
+        return self.remember(key, value, mask=mask)
 
     def checked_memory(self, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Key, value and mask (with its query axis) once they are known to fit this mechanism and each other."""

@@ -117,20 +117,11 @@ class ContentAttention(Attention):
             one_each = self.project_key(one_each)
         return self.score(query.flatten(0, 1)[:, None], one_each).view(*key.shape[:3])
 
-    def forward(  # type: ignore[no-untyped-def]
-        self, query, key, value, *, mask=None, bias=None, state=None, noise=None, need_weights=True
-    ) -> Attended:
-        """Remember `key` and `value`, then read them with `query`: see `remember` and `read`.
-
-        Where the windows together hold fewer slots than the memory, only the keys inside them are projected.
-        """
-        count = query.shape[1] if query.dim() == 3 else 1
-        if self.window is None or key.dim() != 3 or count * (2 * self.window.half_width + 1) >= key.shape[1]:
-            return super().forward(
-                query, key, value, mask=mask, bias=bias, state=state, noise=noise, need_weights=need_weights
-            )
-        memory = Unprojected(*self.checked_memory(key, value, mask))
-        return self.read(query, memory, state, bias=bias, noise=noise, need_weights=need_weights)
+    def remember_for(self, queries: int, key: Tensor, value: Tensor, mask: Tensor | None) -> Memory:
+        """Where the windows together hold fewer slots than the memory, only the keys inside them are projected."""
+        if self.window is None or key.dim() != 3 or queries * (2 * self.window.half_width + 1) >= key.shape[1]:
+            return self.remember(key, value, mask=mask)
+        return Unprojected(*self.checked_memory(key, value, mask))
 
 
 class Unprojected(Memory):
