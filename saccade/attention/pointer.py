@@ -10,6 +10,8 @@ from saccade.attention.base import precise
 from saccade.attention.content import seen_scores
 from saccade.attention.results import Memory
 
+_FAINT = 1e-12
+
 
 class PointerAttention(AdditiveAttention):
     """The pointer network of Vinyals et al. 2015, eq. 3: `u_ij = v . tanh(W_1 e_j + W_2 d_i)`, `p_i = softmax(u_i)`.
@@ -60,20 +62,22 @@ def copy_log_probabilities(
         extended: size of the extended vocabulary.
 
     Returns:
-        log P, nats; -inf for words that can neither be written nor copied. Finite gradients throughout.
+        log P, nats; -inf for words that can neither be written nor copied. Finite gradients throughout: to the sum of a
+        word that the source has 1e-12 is added, or hard weights that look elsewhere would make its loss infinite.
 
     >>> half = torch.tensor([[0.5, 0.5]]).log()
     >>> copied = copy_log_probabilities(half, torch.tensor([[0.75, 0.25]]), torch.zeros(1), torch.tensor([[2, 0]]), 3)
     >>> copied.exp().tolist()
     [[0.375, 0.25, 0.375]]
     """
-    slots = slots.view(slots.shape[0], *[1] * (weights.dim() - 2), slots.shape[1]).expand(weights.shape)
-    copied = weights.new_zeros(*weights.shape[:-1], extended).scatter_add(-1, slots, weights)
+    slots = slots.view(slots.shape[0], *[1] * (weights.dim() - 2), slots.shape[1])
+    faint = weights.new_zeros(*slots.shape[:-1], extended).scatter(-1, slots, _FAINT)  # once, however often it occurs
+    copied = faint.expand(*weights.shape[:-1], -1).scatter_add(-1, slots.expand(weights.shape), weights)
     written = pad(vocabulary, (0, extended - vocabulary.shape[-1]), value=-float("inf")) + logsigmoid(gate)[..., None]
-    # Only where something is copied: the logarithm of zero has no gradient.
+    # Only where something can be copied: the logarithm of zero has no gradient.
     tiny = torch.finfo(copied.dtype).tiny
     both = torch.logaddexp(written, copied.clamp_min(tiny).log() + logsigmoid(-gate)[..., None])
-    return torch.where(copied > tiny, both, written)
+    return torch.where(copied > 0, both, written)
 
 
 class PointerGenerator(nn.Module):

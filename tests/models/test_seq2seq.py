@@ -119,3 +119,12 @@ def test_it_exports(name):
     torch.testing.assert_close(found.logits, expected.logits)
     if expected.weights is not None:
         torch.testing.assert_close(found.weights, expected.weights)
+
+
+def test_a_copied_word_is_read_as_unknown():
+    model, (source, lengths, _) = model_of("additive, copying"), batch()
+    memory, state = remember(model, source, lengths)
+    unknown, copied = (model.step(torch.full((3,), token), memory, state).logits for token in (3, TARGET + 1))
+    torch.testing.assert_close(copied, unknown, rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"^copy must be given to a model that copies, and to no other; got None$"):
+        model(source, lengths, torch.ones(3, 2, dtype=torch.long))
