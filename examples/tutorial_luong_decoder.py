@@ -19,7 +19,7 @@ from saccade import Memory, build, masks, show_weights
 from saccade.data.times import pairs
 
 HIDDEN, LENGTH, START, END = 96, 6, "<", ">"
-METHOD = "general"  # or dot, or concat: any content score of the catalogue
+METHOD = "dot"  # or general, or concat: any content score of the catalogue
 made = pairs(6000, seed=1)
 LETTERS = ["_", START, END, *sorted({letter for pair in made for text in pair for letter in text})]  # _ is padding
 IDS = {letter: i for i, letter in enumerate(LETTERS)}

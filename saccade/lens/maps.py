@@ -48,7 +48,7 @@ def attention_map(
     ('a', 'dog')
     """
     source, target = tuple(source), tuple(target)
-    array = np.array(weights, dtype=np.float32)
+    array = np.asarray(weights, dtype=np.float32)  # clipped into a copy below
     expected = [len(target), len(source)]
     if not target and not array.size:
         array = array.reshape(expected)  # nothing written: `[]` cannot say how many columns it has

@@ -140,15 +140,17 @@ class Seq2Seq(nn.Module):
         Args:
             source: token ids, `[batch, source]`.
             lengths: how many of each row are real, `[batch]`, at least 1.
-            copy: for a model that copies, the word at each source token, in the extended vocabulary.
+            copy: for a model that copies, the word at each source token, in the extended vocabulary; 0 where none is.
         """
         if (copy is None) == (self.copier is not None):
             raise ValueError(f"copy must be given to a model that copies, and to no other; got {copy}")
         encoded = self.encoder(self.dropout(self.source_embedding(source)), lengths)
+        real = masks.padding(lengths, source.shape[1])
         if self.config.attention == "none":
             states, mask = encoded.summary[:, None], None
         else:
-            states, mask = encoded.states, masks.padding(lengths, source.shape[1])
+            states, mask = encoded.states, real
+        copy = None if copy is None else copy * real  # nothing under padding can be copied
         memory = self.attention.remember(states, states, mask=mask)
         return Source(memory, copy), DecoderState(self._first_cells(encoded.summary), self.attention.initial(memory))
 

@@ -45,12 +45,13 @@ def test_the_pointer_generator_equals_the_loops():
     chances = [twin(one, a, slots[n // QUERY].tolist(), h, s, x, w) for n, (one, a, h, s, x) in enumerate(steps)]
     loops = torch.stack([torch.stack(row) for row in chances]).view(BATCH, QUERY, -1)
     torch.testing.assert_close(ours.exp(), loops, rtol=0, atol=1e-10)
-    assert (ours[loops == 0] == -float("inf")).all()
+    possible = torch.zeros(BATCH, VOCAB + KEY, dtype=torch.bool).scatter(1, slots, True)
+    possible[:, :VOCAB] = True
+    assert (ours.isfinite() == possible[:, None]).all()
+    assert (ours[~ours.isfinite()] == -float("inf")).all()
     toward = torch.randn_like(loops)
     gradients = [torch.autograd.grad((x * toward).sum(), learned) for x in (ours.exp(), loops)]
-    for mine, theirs, of in zip(*gradients, learned, strict=True):
-        if of is weights:  # where nothing is copied yet the logarithm has no gradient: see `copy_log_probabilities`
-            mine, theirs = mine[..., :5], theirs[..., :5]
+    for mine, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-10)
 
 
@@ -58,8 +59,52 @@ def test_its_probabilities_sum_to_one_where_the_weights_do():
     write, (logits, context, state, token, weights), slots = example()
     total = write(logits, weights, slots, context, state, token).exp().sum(-1)
     torch.testing.assert_close(total[1], torch.ones(QUERY, dtype=torch.float64))
-    half = write(logits, weights.float().double() * 0, slots, context, state, token).exp().sum(-1)
-    assert (half < 1).all()
+    written = write(logits, weights * 0, slots, context, state, token).exp().sum(-1)
+    p_gen = write.gate(torch.cat([context, state, token], -1)).sigmoid()[..., 0]
+    torch.testing.assert_close(written, p_gen, rtol=0, atol=1e-10)
+
+
+def test_gradcheck():
+    _, (logits, *_, weights), slots = example()
+    gate, weights = torch.randn(BATCH, QUERY, dtype=torch.float64), weights.detach() + 0.1
+
+    def finite(logits: Tensor, weights: Tensor, gate: Tensor) -> Tensor:
+        found = copy_log_probabilities(logits.log_softmax(-1), weights, gate, slots, VOCAB + KEY)
+        return found[found.isfinite()]
+
+    assert torch.autograd.gradcheck(finite, (logits, weights.requires_grad_(), gate.requires_grad_()))
+
+
+def test_one_step_equals_its_row_of_all():
+    write, (logits, context, state, token, weights), slots = example()
+    every = write(logits, weights, slots, context, state, token)
+    for i in range(QUERY):
+        step = write(*(x[:, i] for x in (logits, weights)), slots, *(x[:, i] for x in (context, state, token)))
+        torch.testing.assert_close(step, every[:, i], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("key", [0, KEY])
+def test_a_source_of_padding_or_of_nothing_is_only_written(key):
+    vocabulary = torch.randn(BATCH, QUERY, VOCAB, requires_grad=True)
+    weights, gate = torch.zeros(BATCH, QUERY, key, requires_grad=True), torch.randn(BATCH, QUERY, requires_grad=True)
+    found = copy_log_probabilities(
+        vocabulary.log_softmax(-1), weights, gate, torch.zeros(BATCH, key, dtype=torch.long), VOCAB + key
+    )
+    written = vocabulary.log_softmax(-1) + torch.nn.functional.logsigmoid(gate)[..., None]
+    torch.testing.assert_close(found[..., :VOCAB], written)
+    assert (found[..., VOCAB:] == -float("inf")).all()
+    found[..., 1].sum().backward()
+    assert all(x.grad.isfinite().all() for x in (vocabulary, weights, gate))
+
+
+def test_a_word_that_hard_weights_miss_has_a_loss_and_a_gradient():
+    weights = torch.tensor([[1.0, 0.0, 0.0]], requires_grad=True)
+    found = copy_log_probabilities(torch.zeros(1, 1), weights, torch.zeros(1), torch.tensor([[1, 2, 2]]), 4)
+    loss = torch.nn.functional.cross_entropy(found, torch.tensor([2]))
+    loss.backward()
+    assert 25 < loss < 30
+    assert weights.grad.isfinite().all()
+    assert (weights.grad[0, 1:] < 0).all()
 
 
 @pytest.mark.parametrize("gate", [-200.0, 0.0, 200.0])
@@ -67,7 +112,7 @@ def test_gradients_stay_finite_however_sure_the_gate_is(gate):
     _, (logits, *_, weights), slots = example()
     vocabulary, sure = logits.float().log_softmax(-1), torch.full((BATCH, QUERY), gate, requires_grad=True)
     copied = copy_log_probabilities(vocabulary, weights.float(), sure, slots, VOCAB + KEY)
-    loss = torch.nn.functional.cross_entropy(copied.flatten(0, 1), torch.tensor([2, 5, 4, 8, 1, 4]))
+    loss = torch.nn.functional.cross_entropy(copied.flatten(0, 1), torch.tensor([2, 5, 7, 8, 1, 4]))
     loss.backward()
     assert loss.isfinite()
     for tensor in (logits, weights, sure):

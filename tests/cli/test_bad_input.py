@@ -165,7 +165,7 @@ def test_ctrl_c_while_training_says_how_to_go_on(tmp_path, digits):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "Traceback" not in said
     assert f"stopped; go on with: saccade train translate --out {tmp_path / 'run'} --resume" in said
     assert said.splitlines()[-1] == "saccade: interrupted"

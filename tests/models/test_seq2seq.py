@@ -10,7 +10,7 @@ from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
 SOURCE, TARGET = 17, 13
 LENGTHS = torch.tensor([7, 3, 5])
 SYMBOLS = Symbols(1, 2, (0, 1, 3))
-MODELS = [*MECHANISMS, "additive, copying", "local-p, copying", "mocha, copying"]
+MODELS = [*MECHANISMS, *(f"{name}, copying" for name in MECHANISMS if name != "none")]
 every_mechanism = pytest.mark.parametrize("name", MODELS)
 
 
@@ -28,9 +28,11 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def copies_of(model: Seq2Seq, source: torch.Tensor) -> torch.Tensor | None:
-    """Even tokens are words of the target vocabulary, odd ones one of three that only the source has."""
+    """Even tokens are words of the target vocabulary, odd ones one of three of the source alone; the first is none."""
+    if not model.config.copy:
+        return None
     place = torch.arange(source.shape[1])
-    return torch.where(source % 2 == 0, 4 + source % 7, TARGET + place % 3) if model.config.copy else None
+    return torch.where(source % 2 == 0, 4 + source % 7, TARGET + place % 3).masked_fill(place == 0, 0)
 
 
 def run(model: Seq2Seq, source: torch.Tensor, lengths: torch.Tensor, target: torch.Tensor) -> tuple:
@@ -76,6 +78,7 @@ def test_padding_has_no_influence(name):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_every_weight_learns(name, cell):
     model, (source, lengths, target) = model_of(name, cell, cell, layers=2, dropout=0.1).train(), batch()
+    name = model.config.attention
     logits, _, state = run(model, source, lengths, target)
     gain = logits.log_softmax(-1)[..., 4].mean()
     if name == "reinforce":
@@ -128,3 +131,20 @@ def test_a_copied_word_is_read_as_unknown():
     torch.testing.assert_close(copied, unknown, rtol=0, atol=0)
     with pytest.raises(ValueError, match=r"^copy must be given to a model that copies, and to no other; got None$"):
         model(source, lengths, torch.ones(3, 2, dtype=torch.long))
+
+
+def test_words_of_other_sources_have_no_chance():
+    model, (source, lengths, target) = model_of("additive, copying"), batch()
+    copy = torch.tensor([[0, 4, 13, 13, 14, 5, 0], [0, 4, 5, 19, 19, 19, 19], [13, 0, 0, 0, 0, 19, 19]])
+    chances = model(source, lengths, target, copy=copy)[0].exp()
+    torch.testing.assert_close(chances.sum(-1), torch.ones(3, 11, dtype=torch.float64), rtol=0, atol=1e-11)
+    for row, words in enumerate(([13, 14], [], [13])):  # what stands under padding is no word of the source
+        possible = chances[row].gt(0).all(0).nonzero().flatten().tolist()
+        assert possible == [*range(TARGET), *words]
+        assert chances[row].gt(0).any(0).sum() == len(possible)
+
+
+def test_a_model_that_does_not_copy_takes_no_copy():
+    inputs = batch()
+    with pytest.raises(ValueError, match="copy must be given to a model that copies, and to no other; got tensor"):
+        model_of("additive")(*inputs, copy=inputs[0])

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import torch
 
 from saccade.cli import main
 from saccade.data.pairs import Pair, PairFile, to_tsv
@@ -73,6 +74,30 @@ def test_the_commands_copy(trained, capsys, tmp_path):
     command = ["train", "translate", "--from", run, "--train", str(more), "--out", str(tmp_path / "run")]
     assert main([*command, "--epochs", "1"]) == 0
     assert load(tmp_path / "run").model.config.copy
+
+
+@pytest.mark.parametrize("attention", ["argmax", "gumbel", "reinforce", "monotonic", "additive+sparsemax+local-p"])
+def test_weights_that_miss_the_word_to_copy_are_a_finite_loss(tmp_path, attention):
+    (tmp_path / "train.tsv").write_text(to_tsv(messages(60, seed=1)), "utf-8")
+    options = TranslateOptions(level="word", vocab_size=20, copy=True, attention=attention, hidden=8, epochs=1)
+    start = Start(PairFile((tmp_path / "train.tsv",)), None)
+    translate = fit(tmp_path / "run", options, start, device="cpu", say=lambda line: None)
+    assert all(weight.isfinite().all() for weight in translate.model.state_dict().values())
+
+
+@pytest.mark.parametrize("level", ["char", "word", "bpe"])
+def test_every_level_writes_and_copies(tmp_path, level):
+    (tmp_path / "train.tsv").write_text(to_tsv(messages(60, seed=1)), "utf-8")
+    options = TranslateOptions(level=level, vocab_size=300, copy=True, hidden=8, epochs=1)
+    start = Start(PairFile((tmp_path / "train.tsv",)), None)
+    translate = fit(tmp_path / "run", options, start, device="cpu", say=lambda line: None)
+    with torch.no_grad():
+        translate.model.copier.gate.bias.fill_(-40)  # never write, so that every token is one of the source
+    text = "call Zoë (Ж) at sea"
+    for answer in translate.answer([text], beam=3, nbest=3)[0]:
+        assert answer.text
+        assert set(answer.target) <= set(answer.source)
+    assert 0 <= translate.evaluate([Pair(text, "sea : Zoë")]).token_accuracy <= 1
 
 
 def test_nothing_to_copy_with():

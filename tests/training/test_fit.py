@@ -96,10 +96,13 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, digits, seed)
     assert not [path for path in killed.iterdir() if path.name.startswith("scratch")]
 
 
-@pytest.mark.parametrize("attention", ["additive", "reinforce"])  # the second also draws, and keeps a baseline
-def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch, attention):
+@pytest.mark.parametrize(
+    ("attention", "copy"),
+    [("additive", False), ("additive", True), ("reinforce", False)],  # the last also draws, and keeps a baseline
+)
+def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch, attention, copy):
     options = TranslateOptions(
-        level="char", attention=attention, embedding=8, hidden=16, epochs=27, batch_size=16, dropout=0.2
+        level="char", attention=attention, copy=copy, embedding=8, hidden=16, epochs=27, batch_size=16, dropout=0.2
     )
     train(tmp_path / "whole", digits, options)
 
