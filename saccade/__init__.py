@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from saccade import decoding, masks, normalizers
-    from saccade.attention.additive import AdditiveAttention, ConcatAttention, TanhSumAttention, additive_scores
+    from saccade import decoding, kernels, masks, normalizers
+    from saccade.attention.additive import AdditiveAttention, ConcatAttention, TanhSumAttention
     from saccade.attention.base import Attention
     from saccade.attention.build import build
     from saccade.attention.content import ContentAttention
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         gaussian_kernel_scores,
     )
     from saccade.attention.windows import LocalMonotonic, LocalPredictive
+    from saccade.kernels import additive_attention, additive_scores
     from saccade.lens.show import show, show_weights
     from saccade.tasks.translate import Translator, load
 
@@ -70,7 +71,8 @@ _WHERE = {
     "TanhSumAttention": "attention.additive",
     "Translator": "tasks.translate",
     "Windowed": "attention.results",
-    "additive_scores": "attention.additive",
+    "additive_attention": "kernels",
+    "additive_scores": "kernels",
     "build": "attention.build",
     "chunk_weights": "attention.mocha",
     "copy_log_probabilities": "attention.pointer",
@@ -87,7 +89,7 @@ _WHERE = {
     "show": "lens.show",
     "show_weights": "lens.show",
 }
-_MODULES = ("decoding", "masks", "normalizers")
+_MODULES = ("decoding", "kernels", "masks", "normalizers")
 
 __all__ = [
     "AdditiveAttention",
@@ -122,6 +124,7 @@ __all__ = [
     "TanhSumAttention",
     "Translator",
     "Windowed",
+    "additive_attention",
     "additive_scores",
     "build",
     "chunk_weights",
@@ -133,6 +136,7 @@ __all__ = [
     "expected_alignment",
     "gaussian_kernel_scores",
     "hard_alignment",
+    "kernels",
     "load",
     "masks",
     "mixture_weights",

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 os.environ.setdefault("COLUMNS", "120")
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton
 
 
 @pytest.fixture(autouse=True)

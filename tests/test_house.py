@@ -10,9 +10,11 @@ import pytest
 import saccade
 
 PACKAGE = Path(saccade.__file__).parent
-ROOMS = "errors files masks normalizers attention layers models decoding data metrics runs tasks training lens cli"
+ROOMS = "errors files masks normalizers kernels attention layers models decoding data metrics runs tasks training"
+ROOMS += " lens cli"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 HEAVY = {"lightning": {"training"}, "tensorboard": {"training"}, "sacrebleu": {"metrics"}, "tokenizers": {"data"}}
+HEAVY |= {"numba": {"kernels"}, "triton": {"kernels"}}
 HEAVY |= {"matplotlib": {"lens"}, "tyro": {"cli"}, "torchinfo": {"cli"}, "rich": {"lens", "training", "cli"}}
 
 

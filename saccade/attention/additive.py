@@ -1,27 +1,17 @@
 """Additive attention: a small network scores the query and the key together."""
 
+from typing import Any
+
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from saccade.attention.base import precise
+from saccade import kernels
+from saccade.attention.base import Asked
 from saccade.attention.content import ContentAttention
+from saccade.attention.results import Attended, Memory
 from saccade.attention.windows import Window
-from saccade.normalizers import Normalizer
-
-
-def additive_scores(
-    query: Float[Tensor, "batch query dim"], key: Float[Tensor, "batch key dim"], v: Float[Tensor, " dim"]
-) -> Float[Tensor, "batch query key"]:
-    """Scores of projected queries and keys: `e_ij = v . tanh(q_i + k_j)` (Bahdanau et al. 2015, A.1.2).
-
-    Computed in float32 for lower precisions, also under autocast; float64 stays float64.
-
-    >>> additive_scores(torch.zeros(1, 2, 3), torch.zeros(1, 5, 3), torch.ones(3)).shape
-    torch.Size([1, 2, 5])
-    """
-    with torch.autocast(query.device.type, enabled=False):
-        return torch.tanh(precise(query)[:, :, None] + precise(key)[:, None]) @ precise(v)
+from saccade.kernels import Prepared, additive_scores
+from saccade.normalizers import Normalizer, Softmax
 
 
 def start_v(hidden_dim: int) -> nn.Parameter:
@@ -29,7 +19,40 @@ def start_v(hidden_dim: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(hidden_dim).uniform_(-(hidden_dim**-0.5), hidden_dim**-0.5))
 
 
-class AdditiveAttention(ContentAttention):
+class AdditiveScore(ContentAttention):
+    """Content attention that scores `v . tanh(q_i + k_j)`: a subclass defines `project_query`, `project_key`, `vector`.
+
+    Where nobody wants the weights of a plain softmax on CUDA, they are never made.
+    """
+
+    def project_query(self, query: Tensor) -> Tensor:
+        """q_i, `[batch, query, hidden_dim]`."""
+        raise TypeError(f"{type(self).__name__} defines no project_query")
+
+    def vector(self) -> Tensor:
+        """v, `[hidden_dim]`."""
+        raise TypeError(f"{type(self).__name__} defines no vector")
+
+    def prepare(self, key: Tensor) -> Prepared | None:
+        """What the kernels make of the projected keys once."""
+        return kernels.prepare(key) if self.window is None else None
+
+    def score(self, query: Tensor, key: Tensor, prepared: Prepared | None = None) -> Tensor:
+        """`v . tanh(q_i + k_j)`, `[batch, query, key]`."""
+        return additive_scores(self.project_query(query), key, self.vector(), prepared=prepared)
+
+    def attend(self, query: Tensor, memory: Memory, state: Any, asked: Asked) -> Attended:
+        """In one kernel where there is one for this, else as all content attention does."""
+        plain = isinstance(self.normalizer, Softmax) and self.normalizer.temperature == 1 and self.window is None
+        if query.device.type != "cuda" or asked.need_weights or asked.bias is not None or not plain:
+            return super().attend(query, memory, state, asked)
+        context, _ = kernels.additive_attention(
+            self.project_query(query), memory.key, self.vector(), memory.value, memory.mask, need_weights=False
+        )
+        return Attended(context, None, state)
+
+
+class AdditiveAttention(AdditiveScore):
     """Additive attention of Bahdanau et al. 2015, A.1.2: `e_ij = v . tanh(W s_i + U h_j)`, then softmax over j.
 
     With weight normalisation `e_ij = g v / |v| . tanh(W s_i + U h_j + b)` (Salimans and Kingma 2016, eq. 2; the form
@@ -71,13 +94,17 @@ class AdditiveAttention(ContentAttention):
         projected: Tensor = self.key(key)
         return projected
 
-    def score(self, query: Tensor, key: Tensor) -> Tensor:
-        """`v . tanh(W s_i + U h_j)`, `[batch, query, key]`."""
-        v = self.v if self.g is None else self.g * self.v / self.v.norm()
-        return additive_scores(self.query(query), key, v)
+    def project_query(self, query: Tensor) -> Tensor:
+        """`W s_i`, `[batch, query, hidden_dim]`."""
+        projected: Tensor = self.query(query)
+        return projected
+
+    def vector(self) -> Tensor:
+        """v, or with weight normalisation `g v / |v|`."""
+        return self.v if self.g is None else self.g * self.v / self.v.norm()
 
 
-class ConcatAttention(ContentAttention):
+class ConcatAttention(AdditiveScore):
     """The concat score of Luong et al. 2015, §3.1: `e_ij = v . tanh(W [s_i; h_j])`, then softmax over j.
 
     One matrix over the joined vectors is two matrices side by side, so the key's half is applied once per sentence.
@@ -105,12 +132,16 @@ class ConcatAttention(ContentAttention):
         """The key's half of `W [s_i; h_j]`, `[batch, key, hidden_dim]`."""
         return nn.functional.linear(key, self.joined.weight[:, self.query_dim :])
 
-    def score(self, query: Tensor, key: Tensor) -> Tensor:
-        """`v . tanh(W [s_i; h_j])`, `[batch, query, key]`."""
-        return additive_scores(nn.functional.linear(query, self.joined.weight[:, : self.query_dim]), key, self.v)
+    def project_query(self, query: Tensor) -> Tensor:
+        """The query's half of `W [s_i; h_j]`, `[batch, query, hidden_dim]`."""
+        return nn.functional.linear(query, self.joined.weight[:, : self.query_dim])
+
+    def vector(self) -> Tensor:
+        """V."""
+        return self.v
 
 
-class TanhSumAttention(ContentAttention):
+class TanhSumAttention(AdditiveScore):
     """Additive attention without v, as many tutorials write it: `e_ij = sum_d tanh(W [s_i; h_j] + b)_d`, then softmax.
 
     Every hidden unit counts the same, so scores lie between `-hidden_dim` and `hidden_dim`. Arguments as for
@@ -138,7 +169,10 @@ class TanhSumAttention(ContentAttention):
         """The key's half of `W [s_i; h_j] + b`, `[batch, key, hidden_dim]`."""
         return nn.functional.linear(key, self.joined.weight[:, self.query_dim :], self.joined.bias)
 
-    def score(self, query: Tensor, key: Tensor) -> Tensor:
-        """`sum_d tanh(W [s_i; h_j] + b)_d`, `[batch, query, key]`."""
-        projected = nn.functional.linear(query, self.joined.weight[:, : self.query_dim])
-        return additive_scores(projected, key, projected.new_ones(self.hidden_dim))
+    def project_query(self, query: Tensor) -> Tensor:
+        """The query's half of `W [s_i; h_j] + b`, `[batch, query, hidden_dim]`."""
+        return nn.functional.linear(query, self.joined.weight[:, : self.query_dim])
+
+    def vector(self) -> Tensor:
+        """Ones."""
+        return self.joined.weight.new_ones(self.hidden_dim)

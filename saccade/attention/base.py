@@ -47,6 +47,10 @@ class Attention(nn.Module):
         """The part of the score that depends on the key alone."""
         return key
 
+    def prepare(self, key: Tensor) -> Any:
+        """What a kernel makes of the projected keys once, or None."""
+        return None
+
     def project_value(self, value: Tensor) -> Tensor:
         """What is read of a value, for mechanisms that project values too."""
         return value
@@ -81,7 +85,10 @@ class Attention(nn.Module):
             # A slot that no query may attend must not be seen at all: NaN times a weight of zero would still be NaN.
             nowhere = ~mask.any(1)[..., None]
             key, value = key.masked_fill(nowhere, 0.0), value.masked_fill(nowhere, 0.0)
-        return Memory(self.project_key(key), self.project_value(value), mask)
+        key = self.project_key(key)
+        # Under masks that differ by query, what one query must not see would be in what is made for all of them.
+        prepared = self.prepare(key) if mask is None or mask.shape[1] == 1 else None
+        return Memory(key, self.project_value(value), mask, prepared)
 
     def read(
         self,
@@ -174,11 +181,6 @@ class Attention(nn.Module):
         if expected != came:
             raise ValueError(f"state must be that of {type(self).__name__}, {expected}; got {came}")
         return state
-
-
-def precise(x: Tensor) -> Tensor:
-    """Float32 for what comes in a lower precision; float32 and float64 as they are."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def check_alike(name: str, x: Tensor, other: str, y: Tensor) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from saccade import normalizers
+from saccade import kernels, normalizers
 from saccade.attention import windows
 from saccade.attention.base import Asked, Attention, Noise
 from saccade.attention.results import Attended, Memory, Windowed, exportable
@@ -76,7 +76,7 @@ class ContentAttention(Attention):
         if asked.bias is not None:
             scores = scores + asked.bias
         weights, drawn = self.normalize(scores, memory.mask, asked.noise, None if state is None else state.drawn)
-        context = read_values(weights, memory.value, memory.mask)
+        context = kernels.read_values(weights, memory.value, memory.mask)
         return Attended(context, weights.to(memory.value.dtype), None if state is None else ContentState(None, drawn))
 
     def normalize(
@@ -128,29 +128,11 @@ class Unprojected(Memory):
     """A memory whose keys are projected only where they are read."""
 
 
-def seen_scores(score: Callable[[Tensor, Tensor], Tensor], query: Tensor, memory: Memory) -> Tensor:
-    """`score(query, key)`, in which keys that a query's mask hides from it have no part.
+def seen_scores(score: Callable[..., Tensor], query: Tensor, memory: Memory) -> Tensor:
+    """`score(query, key)` of a memory, in which keys that a query's mask hides from it have no part.
 
-    Under masks that differ by query a slot may be hidden from one query and seen by another, so it cannot be zeroed
-    beforehand; its NaN or infinity is taken out here and put back where the normaliser will see it if it is allowed.
+    Where something was prepared of the keys it is given too: `score(query, key, prepared)`.
     """
-    key, mask = memory.key, memory.mask
-    if mask is None or mask.shape[1] == 1:
-        return score(query, key)
-    finite = key.isfinite()
-    scores = score(query, key.masked_fill(~finite, 0.0))
-    return scores.masked_fill(~finite.all(-1)[..., None, :], float("nan"))
-
-
-def read_values(weights: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """`weights @ value` in the precision of the weights, given in that of the values.
-
-    Sums of many low-precision products would lose what the normaliser kept.
-    """
-    with torch.autocast(weights.device.type, enabled=False):
-        if mask is None or mask.shape[1] == 1:
-            return (weights @ value.to(weights.dtype)).to(value.dtype)
-        broken = ~value.isfinite()
-        context = weights @ value.masked_fill(broken, 0.0).to(weights.dtype)
-        attended = (weights != 0).to(weights.dtype) @ broken.to(weights.dtype) > 0
-        return context.masked_fill(attended, float("nan")).to(value.dtype)
+    if memory.prepared is None:
+        return kernels.seen_scores(score, query, memory.key, memory.mask)
+    return score(query, memory.key, memory.prepared)

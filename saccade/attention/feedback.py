@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from saccade.attention.additive import AdditiveAttention
-from saccade.attention.base import Asked, precise
-from saccade.attention.content import Drawn, read_values
+from saccade.attention.base import Asked
+from saccade.attention.content import Drawn
 from saccade.attention.results import Attended, Memory, exportable
+from saccade.kernels import read_values
 from saccade.normalizers import Normalizer
+from saccade.normalizers.base import precise
 
 
 @exportable
@@ -33,6 +35,9 @@ class FeedbackAttention(AdditiveAttention):
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int, *, normalizer: Normalizer | None = None):
         super().__init__(query_dim, key_dim, hidden_dim, normalizer=normalizer)
 
+    def prepare(self, key: Tensor) -> None:
+        """Nothing: the keys that are scored change with every query."""
+
     def key_after(self, key: Tensor, alignment: Tensor) -> Tensor:
         """The keys that are scored, given what was read before."""
         raise TypeError(f"{type(self).__name__} defines no key_after")
@@ -52,7 +57,7 @@ class FeedbackAttention(AdditiveAttention):
         alignment, drawn = state
         contexts, rows = [], []
         for i in range(query.shape[1]):
-            key, value, mask = seen_by(memory, i)
+            key, value, mask, _ = seen_by(memory, i)
             scores = self.score(query[:, i : i + 1], self.key_after(key, alignment))
             if asked.bias is not None:
                 scores = scores + of_query(asked.bias, i)

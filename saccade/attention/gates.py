@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from saccade.attention.base import check_alike, precise
+from saccade.attention.base import check_alike
 from saccade.attention.results import Gated
+from saccade.normalizers.base import precise
 
 
 class SqueezeExcitation(nn.Module):

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from saccade.attention.base import Asked, precise
+from saccade.attention.base import Asked
 from saccade.attention.content import ContentAttention
 from saccade.attention.results import Attended, Memory
 from saccade.normalizers import Normalizer
+from saccade.normalizers.base import precise
 
 
 class LocationAttention(ContentAttention):

@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from saccade.attention.base import Asked, Attention, precise
-from saccade.attention.content import read_values
+from saccade.attention.base import Asked, Attention
 from saccade.attention.results import Attended, Memory, exportable
+from saccade.kernels import read_values
+from saccade.normalizers.base import precise
 
 
 @exportable

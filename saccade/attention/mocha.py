@@ -3,18 +3,20 @@
 Chiu and Raffel 2018, "Monotonic Chunkwise Attention".
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from saccade.attention.additive import additive_scores, start_v
+from saccade import kernels
+from saccade.attention.additive import start_v
 from saccade.attention.base import Asked
-from saccade.attention.content import read_values, seen_scores
+from saccade.attention.content import seen_scores
 from saccade.attention.monotonic import MonotonicAttention
-from saccade.attention.results import Attended, Memory
+from saccade.attention.results import Attended, Memory, exportable
+from saccade.kernels import Prepared, additive_scores, read_values
 from saccade.normalizers import softmax
 
 
@@ -53,6 +55,14 @@ def chunk_weights(
     shares = softmax(chunks, inside) * alpha[..., None]
     beta = torch.stack([pad(shares[..., m], (m - before, before - m)) for m in range(before + 1)]).sum(0)
     return beta.masked_fill(~mask, 0.0)
+
+
+@exportable
+class Both(NamedTuple):
+    """What is prepared of the keys of both networks."""
+
+    ends: Prepared
+    chunks: Prepared
 
 
 class MonotonicChunkwiseAttention(MonotonicAttention):
@@ -97,13 +107,20 @@ class MonotonicChunkwiseAttention(MonotonicAttention):
         """`V h_j + b` and `V' h_j + b'` side by side, `[batch, key, 2 hidden_dim]`."""
         return torch.cat([super().project_key(key), self.chunk_key(key)], -1)
 
-    def chunk_energy(self, query: Tensor, key: Tensor) -> Tensor:
+    def prepare(self, key: Tensor) -> Both | None:
+        """What the kernels make of both, or None."""
+        ends, chunks = (kernels.prepare(half) for half in key.chunk(2, -1))
+        return None if ends is None or chunks is None else Both(ends, chunks)
+
+    def chunk_energy(self, query: Tensor, key: Tensor, prepared: Prepared | None = None) -> Tensor:
         """`v' . tanh(W' s_i + V' h_j + b')`, `[batch, query, key]`, float32 or better."""
-        return additive_scores(self.chunk_query(query), key, self.chunk_v)
+        return additive_scores(self.chunk_query(query), key, self.chunk_v, prepared=prepared)
 
     def attend(self, query: Tensor, memory: Memory, state: Any, asked: Asked) -> Attended:
         """Where each query stops, then what it reads of the chunk that ends there."""
-        ends, chunks = (memory._replace(key=key) for key in memory.key.chunk(2, -1))
+        prepared = memory.prepared or (None, None)
+        halves = zip(memory.key.chunk(2, -1), prepared, strict=True)
+        ends, chunks = (memory._replace(key=half, prepared=known) for half, known in halves)
         alpha, state = self.align(seen_scores(self.energy, query, ends), memory.mask, state, asked)
         u = seen_scores(self.chunk_energy, query, chunks)
         with torch.autocast(query.device.type, enabled=False):

@@ -11,10 +11,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from saccade.attention.additive import additive_scores, start_v
-from saccade.attention.base import Asked, Attention, Noise, precise
-from saccade.attention.content import read_values, seen_scores
+from saccade import kernels
+from saccade.attention.additive import start_v
+from saccade.attention.base import Asked, Attention, Noise
+from saccade.attention.content import seen_scores
 from saccade.attention.results import Attended, Memory, exportable
+from saccade.kernels import Prepared, additive_scores, read_values
+from saccade.normalizers.base import precise
 
 
 @exportable
@@ -155,10 +158,15 @@ class MonotonicAttention(Attention):
         first = torch.arange(slots, device=memory.value.device) == 0
         return MonotonicState(first.to(torch.promote_types(memory.value.dtype, torch.float32)).repeat(batch, 1))
 
-    def energy(self, query: Tensor, key: Tensor) -> Tensor:
+    def prepare(self, key: Tensor) -> Any:
+        """What the kernels make of the projected keys once."""
+        return kernels.prepare(key)
+
+    def energy(self, query: Tensor, key: Tensor, prepared: Prepared | None = None) -> Tensor:
         """`g v / |v| . tanh(W s_i + V h_j + b) + r`, `[batch, query, key]`, float32 or better."""
         v = precise(self.v)
-        return additive_scores(self.query(query), key, precise(self.g) * v / v.norm()) + precise(self.r)
+        v = precise(self.g) * v / v.norm()
+        return additive_scores(self.query(query), key, v, prepared=prepared) + precise(self.r)
 
     def attend(self, query: Tensor, memory: Memory, state: Any, asked: Asked) -> Attended:
         """Energies of all queries at once, then their alignments one after the other."""

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from saccade import normalizers
-from saccade.attention.base import Asked, Attention, check_alike, precise
-from saccade.attention.content import read_values, seen_scores
+from saccade.attention.base import Asked, Attention, check_alike
+from saccade.attention.content import seen_scores
 from saccade.attention.results import Attended, Memory, exportable
+from saccade.kernels import read_values
+from saccade.normalizers.base import precise
 
 
 def multihead(

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from saccade.attention.additive import AdditiveAttention
-from saccade.attention.base import precise
 from saccade.attention.content import seen_scores
 from saccade.attention.results import Memory
+from saccade.normalizers.base import precise
 
 _FAINT = 1e-12
 

@@ -5,9 +5,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from saccade import masks, normalizers
-from saccade.attention.base import check_alike, precise
-from saccade.attention.content import read_values
+from saccade.attention.base import check_alike
 from saccade.attention.results import Attended
+from saccade.kernels import read_values
+from saccade.normalizers.base import precise
 
 
 class StructuredSelfAttention(nn.Module):

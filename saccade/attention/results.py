@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import _register_namedtuple
 
+from saccade.kernels import Prepared
+
 Kind = TypeVar("Kind", bound=type)
 
 
@@ -19,6 +21,9 @@ def exportable(kind: Kind) -> Kind:
     return kind
 
 
+exportable(Prepared)
+
+
 @exportable
 class Memory(NamedTuple):
     """What is read: made once per sentence by `remember`, read by every query.
@@ -26,11 +31,13 @@ class Memory(NamedTuple):
     key:   `[batch, key, ...]`, already projected where the mechanism projects its keys.
     value: `[batch, key, value_dim]`.
     mask:  boolean `[batch or 1, query or 1, key]`, True = may attend, or None.
+    prepared: what a kernel makes of the projected keys once, or None; read in place of them, it changes no result.
     """
 
     key: Tensor
     value: Tensor
     mask: Tensor | None
+    prepared: Any = None
 
 
 @exportable

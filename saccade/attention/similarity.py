@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from saccade.attention.base import precise
 from saccade.attention.content import ContentAttention
 from saccade.attention.multiplicative import dot_scores
 from saccade.attention.windows import Window
 from saccade.normalizers import Normalizer
+from saccade.normalizers.base import precise
 
 _SHORTEST = 1e-6
 
