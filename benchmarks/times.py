@@ -1,9 +1,11 @@
 """The clock times of the attention tutorials: saccade beside the tutorials' own Keras model, and beside no attention.
 
+Also beside itself: with the additive kernels taken away, and with the decoder that attends after its cell.
+
 usage: python benchmarks/times.py [--data time.tsv] [--seeds 0,1,2] [--keras PYTHON] [--out FILE]
 
 Trains on the first 8,000 lines of time.tsv and tests on the last 2,000, with defaults except `--level char`; seed by
-seed Keras, saccade with additive attention, saccade with none. The clocks run from the start of training (Keras:
+seed Keras, then ours in turn. The clocks run from the start of training (Keras:
 compilation included; saccade: reading the file and learning the vocabularies included) and stand while the test part
 is measured. The test part is measured, never tuned on. Writes JSON and prints the tables of the README.
 """
@@ -17,13 +19,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import lightning.pytorch as pl
 from provenance import provenance
 
 from saccade.data.pairs import Pair, PairFile, to_tsv
+from saccade.kernels import choice
 from saccade.runs import Run
 from saccade.tasks.options import TranslateOptions
 from saccade.tasks.translate import Longest, Translator, read_vocabularies
@@ -34,6 +39,19 @@ from saccade.training.prepare import Start
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared" / "data" / "time" / "time.tsv"
 LENGTHS = ((1, 9), (10, 19), (20, 29), (30, 50))
+PLAIN = "additive, plain PyTorch"
+OURS: dict[str, dict[str, Any]] = {
+    "additive": {"attention": "additive"},
+    PLAIN: {"attention": "additive"},
+    "additive, attend after": {"attention": "additive", "attend": "after"},
+    "none": {"attention": "none"},
+}
+TITLES = {
+    "additive": "saccade, `additive`",
+    "additive, attend after": "saccade, `additive`, `--attend after`",
+    "none": "saccade, `none`",
+    "keras": "Keras 3 with JAX",
+}
 GOAL = {"exact_match": 0.988, "loss_sum_per_example": 0.05}
 
 
@@ -72,10 +90,12 @@ def keras(python: Path, files: list[Path], seed: int) -> dict[str, Any]:
     return {**result["epochs"][-1], "keras": result["keras"], "backend": result["backend"]}
 
 
-def saccade(attention: str, file: Path, test: list[Pair], seed: int, goal: float) -> dict[str, Any]:
+def saccade(name: str, file: Path, test: list[Pair], seed: int, goal: float) -> dict[str, Any]:
     """One training of ours."""
-    options, start = TranslateOptions(level="char", attention=attention, seed=seed), Start(PairFile((file,)), None)
-    with tempfile.TemporaryDirectory() as folder:
+    options = TranslateOptions(level="char", seed=seed, **OURS[name])
+    start = Start(PairFile((file,)), None)
+    kernels = patch.object(choice, "usable", frozenset) if name == PLAIN else nullcontext()
+    with tempfile.TemporaryDirectory() as folder, kernels:
         probe = Probe(goal, test)
         translator = fit(Path(folder) / "run", options, start, device="cpu", say=lambda line: None, watch=[probe])
         seconds = probe.seconds()
@@ -109,11 +129,7 @@ def tables(results: dict[str, Any]) -> str:
     runs, k = results["runs"], results["runs"]["keras"]
     lines = ["| | exact match | loss, summed per example | seconds to train | seconds to Keras's final loss |"]
     lines.append("|---|---|---|---|---|")
-    for name, title in (
-        ("additive", "saccade, `additive`"),
-        ("none", "saccade, `none`"),
-        ("keras", "Keras 3 with JAX"),
-    ):
+    for name, title in TITLES.items():
         some = runs[name]
         reached = [run.get("seconds_to_keras_loss") for run in some]
         to_keras = f"{mean(k, 'seconds'):.0f}" if name == "keras" else "not reached"
@@ -146,14 +162,14 @@ def main() -> None:
         )
     pairs = list(PairFile((options.data,)))
     train, test = pairs[:8000], pairs[8000:]
-    runs: dict[str, list[dict[str, Any]]] = {"keras": [], "additive": [], "none": []}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("keras", *OURS)}
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / "train.tsv", Path(folder) / "test.tsv"]
         for file, part in zip(files, (train, test), strict=True):
             file.write_text(to_tsv([tuple(pair) for pair in part]), "utf-8")
         for seed in map(int, options.seeds.split(",")):
             runs["keras"].append(keras(options.keras, files, seed))
-            for name in ("additive", "none"):
+            for name in OURS:
                 runs[name].append(saccade(name, files[0], test, seed, runs["keras"][-1]["loss_sum_per_example"]))
     ratios = [
         run["seconds_to_keras_loss"] / peer["seconds"]
@@ -165,6 +181,7 @@ def main() -> None:
         "test_pairs": len(test),
         "test_inputs_with_another_answer_in_training": ambiguous(train, test),
         "ratio_of_times_to_keras_loss": {"median": statistics.median(ratios), "all": ratios},
+        "seconds_without_kernels": mean(runs[PLAIN], "seconds") / mean(runs["additive"], "seconds"),
         "goal": GOAL,
         "runs": runs,
     }

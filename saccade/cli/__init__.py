@@ -119,6 +119,10 @@ def _run(command: Any) -> None:
             from saccade.cli.look import describe
 
             describe(command)
+        case options.Kernels():
+            from saccade.cli.kernels import kernels
+
+            kernels(command)
         case options.Mechanisms():
             from saccade.cli.mechanisms import mechanisms
 

@@ -123,6 +123,24 @@ class Mechanisms:
 
 
 @dataclass(frozen=True)
+class Kernels:
+    """Tell which kernels for additive attention there are on this machine, and which would be chosen."""
+
+    batch: int = 64
+    """Sentences."""
+    queries: int = 50
+    """Queries of each."""
+    keys: int = 50
+    """Slots of each memory."""
+    dim: int = 128
+    """Width of the additive network."""
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    """Of queries and keys."""
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    """Where they are."""
+
+
+@dataclass(frozen=True)
 class Describe:
     """Tell what a run is: layers, shapes, parameters, options, data and scores."""
 
@@ -139,4 +157,5 @@ Command = (
     | Annotated[Show, subcommand("show")]
     | Annotated[Describe, subcommand("describe")]
     | Annotated[Mechanisms, subcommand("mechanisms")]
+    | Annotated[Kernels, subcommand("kernels")]
 )

@@ -1,5 +1,6 @@
 """Which kernel: one pure function, and what it has to know of this machine."""
 
+import gc
 import importlib
 import importlib.util
 from functools import cache
@@ -54,10 +55,15 @@ def available(kernel: str) -> str:
         return "PyTorch sees no CUDA device"
     if importlib.util.find_spec(package) is None:
         return f"{package} is not installed"
+    collecting = gc.isenabled()
+    gc.disable()  # Numba makes thousands of objects that stay: looking through them again and again doubles the time
     try:
-        importlib.import_module(f"saccade.kernels.{kernel}")
+        importlib.import_module(f"saccade.kernels.{kernel}").load()
     except Exception as error:  # a package that is broken, or does not fit the others, is as good as missing
         return f"{package} cannot be used: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    finally:
+        if collecting:
+            gc.enable()
     return ""
 
 

@@ -1,4 +1,4 @@
-"""A stack of recurrent cells that takes one step: the body of a decoder."""
+"""A stack of recurrent cells, the body of a decoder: one step, or many at once."""
 
 from typing import NamedTuple
 
@@ -61,3 +61,32 @@ class StackedCell(nn.Module):
             cell.append(memory)
             x = self.dropout(after) if index + 1 < len(self.cells) else after
         return x, CellState(torch.stack(hidden, 1), torch.stack(cell, 1))
+
+
+class StackedRecurrence(nn.Module):
+    """The same stack over many steps in one call, for a decoder that needs nothing but its own past to go on.
+
+    Arguments as for `StackedCell`.
+
+    >>> stack = StackedRecurrence("gru", 3, 8, layers=2)
+    >>> output, state = stack(torch.zeros(4, 5, 3), CellState(torch.zeros(4, 2, 8), torch.zeros(4, 2, 0)))
+    >>> output.shape, state.hidden.shape
+    (torch.Size([4, 5, 8]), torch.Size([4, 2, 8]))
+    """
+
+    def __init__(self, cell: CellName, input_dim: int, hidden_dim: int, *, layers: int = 1, dropout: float = 0.0):
+        super().__init__()
+        kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
+        self.cell_dim = hidden_dim if cell == "lstm" else 0
+        within = dropout if layers > 1 else 0.0
+        self.stack = kind(input_dim, hidden_dim, num_layers=layers, dropout=within, batch_first=True)
+        start_recurrent_weights(self.stack)
+
+    def forward(self, x: Float[Tensor, "batch time dim"], state: CellState) -> tuple[Tensor, CellState]:
+        """The top layer's outputs `[batch, time, hidden_dim]` and the state after the last step."""
+        hidden, cell = (part.transpose(0, 1).contiguous() for part in state)
+        if self.cell_dim:
+            output, (hidden, cell) = self.stack(x, (hidden, cell))
+        else:
+            output, hidden = self.stack(x, hidden)
+        return output, CellState(hidden.transpose(0, 1), cell.transpose(0, 1))

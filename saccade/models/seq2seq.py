@@ -1,7 +1,7 @@
 """The recurrent encoder-decoder with attention between its halves."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -12,8 +12,10 @@ from saccade.attention.build import build
 from saccade.attention.pointer import PointerGenerator
 from saccade.attention.results import Memory, dense, exportable
 from saccade.layers import CellName
-from saccade.layers.cells import CellState, StackedCell
+from saccade.layers.cells import CellState, StackedCell, StackedRecurrence
 from saccade.layers.recurrent import BidirectionalEncoder
+
+Order = Literal["before", "after"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Seq2SeqConfig:
     """Whether words of the source can be copied, and the vocabulary grows by one word for each source token."""
     unknown: int = 3
     """The target token that stands for a copied word when the decoder reads it."""
+    attend: Order = "before"
+    """Whether the decoder attends before its cell takes a step, or after."""
 
 
 @exportable
@@ -95,6 +99,10 @@ class Seq2Seq(nn.Module):
     (A.2.2). The prediction is `softmax(V tanh(C [s_i; c_i]))`, the attentional vector of Luong et al. 2015, eq. 5,
     where Bahdanau has a maxout layer; like theirs, it sees the state and the context.
 
+    A decoder that attends after its cell is that of Luong et al. 2015, §3, without input feeding: s_i, of
+    `s_i = cell(E y_{i-1}, s_{i-1})`, is the query. Nothing of the memory goes back into the cell, so under teacher
+    forcing the cell takes all steps in one call and one reading answers all queries.
+
     Where the configuration says so, words of the source can be copied (See et al. 2017, §2.2): logits are then the
     log-probabilities of `PointerGenerator`, over the vocabulary and a word for each source token.
 
@@ -122,7 +130,8 @@ class Seq2Seq(nn.Module):
             slots=config.slots,
             half_width=config.half_width,
         )
-        self.cells = StackedCell(config.decoder, config.embedding + size, size, layers=layers, dropout=dropout)
+        kind, read = (StackedRecurrence, 0) if config.attend == "after" else (StackedCell, size)
+        self.cells = kind(config.decoder, config.embedding + read, size, layers=layers, dropout=dropout)
         self.start = nn.Linear(size, layers * (size + self.cells.cell_dim))
         self.attentional = nn.Linear(2 * size, size, bias=False)
         self.output = nn.Linear(size, config.target_vocab)
@@ -163,6 +172,9 @@ class Seq2Seq(nn.Module):
     def step(self, token: Int[Tensor, " batch"], source: Source, state: DecoderState) -> Step:
         """Read the previous token `[batch]` and predict the next."""
         embedded = self._embed(token)
+        if self.config.attend == "after":
+            logits, weights, state = self._at_once(embedded[:, None], source, state, need_weights=True)
+            return Step(logits[:, 0], None if weights is None else weights[:, 0], state)
         output, context, weights, state = self._advance(embedded, source.memory, state, need_weights=True)
         return Step(self._predict(output, context, embedded, weights, source.copy), weights, state)
 
@@ -176,9 +188,11 @@ class Seq2Seq(nn.Module):
         need_weights: bool = True,
     ) -> Forced:
         """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
-        (memory, copy), state = self.remember(source, lengths, copy)
+        read, state = self.remember(source, lengths, copy)
+        (memory, copy), embedded = read, self._embed(target)
+        if self.config.attend == "after":
+            return self._at_once(embedded, read, state, need_weights=need_weights)
         outputs, contexts, alignment = [], [], []
-        embedded = self._embed(target)
         for token in embedded.unbind(1):
             output, context, weights, state = self._advance(
                 token, memory, state, need_weights=need_weights or copy is not None
@@ -203,6 +217,14 @@ class Seq2Seq(nn.Module):
         attended = self.attention.read(state.cells.hidden[:, -1], memory, state.attention, need_weights=need_weights)
         output, cells = self.cells(torch.cat([embedded, attended.context], -1), state.cells)
         return output, attended.context, dense(attended.weights), DecoderState(cells, attended.state)
+
+    def _at_once(self, embedded: Tensor, source: Source, state: DecoderState, *, need_weights: bool) -> Forced:
+        """Steps of a decoder that attends after its cell: `[batch, step, embedding]`."""
+        output, cells = self.cells(embedded, state.cells)
+        needed = need_weights or source.copy is not None
+        context, weights, after = self.attention.read(output, source.memory, state.attention, need_weights=needed)
+        shown = dense(weights)
+        return Forced(self._predict(output, context, embedded, shown, source.copy), shown, DecoderState(cells, after))
 
     def _predict(
         self, output: Tensor, context: Tensor, embedded: Tensor, weights: Tensor | None, copy: Tensor | None

@@ -31,6 +31,9 @@ class TranslateOptions:
     """The recurrent cell of the encoder, which reads in both directions."""
     decoder: CellName = "lstm"
     """The recurrent cell of the decoder."""
+    attend: Literal["before", "after"] = "before"
+    """Whether the decoder attends before its cell takes a step (Bahdanau), or after, which trains all steps at once
+    (Luong, without input feeding)."""
     embedding: int = 64
     """Width of the token embeddings."""
     hidden: int = 128

@@ -133,6 +133,7 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
             layers=options.layers,
             dropout=options.dropout,
             half_width=options.half_width,
+            attend=options.attend,
             slots=options.max_length,
             copy=options.copy,
             unknown=tokens.UNKNOWN,

@@ -203,3 +203,21 @@ def test_mechanisms_lists_every_one_and_tells_of_each(ask):
         told = " ".join(" ".join(ask("mechanisms", name)[0]).split())
         for part in (name, entry.line, entry.formula, entry.paper, entry.kind):
             assert part in told
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ((), "[64, 50, 50, 128] (batch, query, key, dim), float32 on cpu: cpu"),
+        (
+            ("--batch", "1", "--queries", "1", "--keys", "5"),
+            "[1, 1, 5, 128] (batch, query, key, dim), float32 on cpu: reference",
+        ),
+        (("--dtype", "float64"), "[64, 50, 50, 128] (batch, query, key, dim), float64 on cpu: chunked"),
+        (("--device", "mps"), "[64, 50, 50, 128] (batch, query, key, dim), float32 on mps: chunked"),
+    ],
+)
+def test_kernels_tells_what_is_here_and_what_would_be_chosen(ask, options, chosen):
+    lines, _ = ask("kernels", *options)
+    assert f"scores {chosen}" in lines
+    assert {"reference", "chunked", "unrolled", "cpu", "cuda"} <= {line.split()[0] for line in lines if line.strip()}

@@ -11,13 +11,16 @@ SOURCE, TARGET = 17, 13
 LENGTHS = torch.tensor([7, 3, 5])
 SYMBOLS = Symbols(1, 2, (0, 1, 3))
 MODELS = [*MECHANISMS, *(f"{name}, copying" for name in MECHANISMS if name != "none")]
+MODELS += [*(f"{name}, after" for name in MECHANISMS), "additive, after, copying"]
 every_mechanism = pytest.mark.parametrize("name", MODELS)
 
 
 def model_of(name: str, encoder: str = "lstm", decoder: str = "lstm", layers: int = 1, dropout: float = 0.0) -> Seq2Seq:
     torch.manual_seed(4)
-    attention, copies = name.removesuffix(", copying"), name.endswith(", copying")
-    config = Seq2SeqConfig(SOURCE, TARGET, attention, encoder, decoder, 5, 6, layers, dropout, copy=copies)
+    attention, *more = name.split(", ")
+    attend = "after" if "after" in more else "before"
+    sizes = {"embedding": 5, "hidden": 6, "layers": layers, "dropout": dropout}
+    config = Seq2SeqConfig(SOURCE, TARGET, attention, encoder, decoder, **sizes, copy="copying" in more, attend=attend)
     return Seq2Seq(config).double().eval()
 
 
@@ -52,10 +55,10 @@ def test_step_by_step_equals_teacher_forcing(name, encoder, decoder, layers):
     for i, token in enumerate(target.unbind(1)):
         stepped = model.step(token, memory, state)
         torch.testing.assert_close(stepped.logits, logits[:, i], rtol=0, atol=1e-12)
-        if name != "none":
+        if model.config.attention != "none":
             torch.testing.assert_close(stepped.weights, weights[:, i], rtol=0, atol=1e-12)
         state = stepped.state
-    assert (weights is None) == (name == "none")
+    assert (weights is None) == (model.config.attention == "none")
 
 
 @every_mechanism
