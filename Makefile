@@ -30,6 +30,7 @@ types: $(INSTALLED)
 
 # The benchmarks run each peer in an environment of its own.
 benchmarks: $(INSTALLED) .venv-bench/installed
+	$(BIN)/python benchmarks/additive.py
 	$(BIN)/python benchmarks/mechanisms.py
 	$(BIN)/python benchmarks/times.py
 

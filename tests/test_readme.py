@@ -42,6 +42,12 @@ def test_the_tables_are_the_measured_ones(name):
         if re.search(r"\d", line) and "input" not in line:
             assert line.split("|", 2)[2] in text
     assert str(results["test_inputs_with_another_answer_in_training"]) in text
+    import additive
+
+    measured = json.loads((ROOT / "benchmarks" / "results" / "additive.json").read_text("utf-8"))
+    assert additive.table(measured) in text
+    for figure in (f"{measured['memory']['mebibytes']:.0f} MiB", f"{measured['first_call']['seconds']:.2f}"):
+        assert figure in text
     local = json.loads((ROOT / "benchmarks" / "results" / "mechanisms.json").read_text("utf-8"))["local"]
     for name in ("local-m", "local-p"):
         assert re.search(rf"{local[name]['ratio']:.1f}\D{{0,4}}{name}", text)

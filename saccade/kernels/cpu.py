@@ -35,7 +35,7 @@ def exponentials(x: Tensor) -> Exponentials:
     """`exp(2x)` of `[batch, row, dim]`, for `scores` and `gradients`."""
     array = _array(x)
     batch, rows, dim = array.shape
-    made = Exponentials(np.empty((batch, rows, _padded(dim, _UNITS)), np.float32), np.empty(batch, np.float32))
+    made = Exponentials(_empty(batch, rows, _padded(dim, _UNITS)), _empty(batch))
     share(lambda i, j: compiled.exponentials(array, *made, i, j), batch, 4 * array.size // _STEPS)
     return made
 
@@ -65,12 +65,12 @@ def gradients(grad: Tensor, query: Exponentials, key: Exponentials, v: Tensor) -
     (q, _), (k, _), g, dim = query, key, _array(grad), v.numel()
     batch, _, units = q.shape
     keys, threads = k.shape[1], 2 * g.size * dim // _STEPS
-    dq, dv = np.empty_like(q), np.empty((batch, units), np.float32)
+    dq, dv = _empty(*q.shape), _empty(batch, units)
     if q.shape[1] < _FEW:
-        dk, weights = np.empty_like(k), _padded_weights(v, units)
+        dk, weights = _empty(*k.shape), _padded_weights(v, units)
         share(lambda i, j: compiled.step_gradients(g, q, k, weights, dq, dk, dv, i, j), batch, threads)
     else:
-        turned, columns = np.empty((2, batch, _padded(dim, 4), _padded(keys, _SLOTS)), np.float32)
+        turned, columns = _empty(2, batch, _padded(dim, 4), _padded(keys, _SLOTS))
         weights = _padded_weights(v, turned.shape[1])
         share(lambda i, j: compiled.turned(k, turned, i, j), batch, threads)
         fours = batch * len(weights) // 4
@@ -96,11 +96,18 @@ def _tensor(x: Array) -> Tensor:
     return torch.from_numpy(x)
 
 
+def _empty(*shape: int) -> Array:
+    """PyTorch's memory begins where a vector of 16 numbers does, NumPy's does not, and loads cost twice as much."""
+    array: Array = torch.empty(shape).numpy()
+    return array
+
+
 def _padded(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
 def _padded_weights(v: Tensor, size: int) -> Array:
-    weights = np.zeros(size, np.float32)
+    weights = _empty(size)
     weights[: v.numel()] = v.detach().float().numpy()
+    weights[v.numel() :] = 0
     return weights

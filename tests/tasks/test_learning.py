@@ -12,6 +12,7 @@ from saccade.attention.catalogue import MECHANISMS
 
 NAMES = [name for name in MECHANISMS if name not in ("softmax", "none")]
 COMBINED = ["general+sparsemax+local-p", "cosine+entmax15"]
+AFTER = ["additive, attend after", "dot, attend after"]
 MONOTONIC = ("monotonic", "mocha")
 """Their input must be read from left to right, which holds where times are written in figures."""
 
@@ -40,7 +41,8 @@ def learn(name: str, folder: Path) -> float:
     file.write_text(to_tsv(made[400 : 400 + count]), "utf-8")
     options = TranslateOptions(
         level="char",
-        attention=name,
+        attention=name.removesuffix(", attend after"),
+        attend="after" if name in AFTER else "before",
         epochs=epochs,
         hidden=64,
         embedding=32,
@@ -58,10 +60,10 @@ def learned(tmp_path_factory) -> Iterator[dict]:
     """All trainings at once, one to a core."""
     folder = tmp_path_factory.mktemp("learned")
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        yield {name: pool.apply_async(learn, (name, folder)) for name in [*NAMES, *COMBINED]}
+        yield {name: pool.apply_async(learn, (name, folder)) for name in [*NAMES, *COMBINED, *AFTER]}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NAMES, *COMBINED])
+@pytest.mark.parametrize("name", [*NAMES, *COMBINED, *AFTER])
 def test_it_reaches_97_percent(learned, name):
     assert learned[name].get(timeout=1800) >= 0.97
