@@ -66,6 +66,12 @@ def test_there_are_no_circles():
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_kernels_have_one_door(path):
+    if room_of(module_of(path)) != "kernels":
+        assert not [module for module in imports(path) if module.startswith("saccade.kernels.")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_heavy_libraries_stay_in_their_rooms(path):
     for module in imports(path):
         top = module.split(".")[0]

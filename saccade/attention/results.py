@@ -31,7 +31,8 @@ class Memory(NamedTuple):
     key:   `[batch, key, ...]`, already projected where the mechanism projects its keys.
     value: `[batch, key, value_dim]`.
     mask:  boolean `[batch or 1, query or 1, key]`, True = may attend, or None.
-    prepared: what a kernel makes of the projected keys once, or None; read in place of them, it changes no result.
+    prepared: what a kernel makes of the projected keys once, or None; it is read in place of them and changes no
+             result, so whoever replaces the key replaces it too, by None if by nothing better.
     """
 
     key: Tensor

@@ -11,7 +11,8 @@ _WHAT = {
     "chunked": "plain PyTorch in pieces: any device, float64, torch.func, derivatives of derivatives",
     "unrolled": "plain PyTorch by hidden units: torch.export",
     "cpu": "compiled loops on all threads (Numba): CPU",
-    "cuda": "Triton: NVIDIA GPUs; one kernel with softmax and sum where nobody wants the weights",
+    "cuda": "Triton: NVIDIA GPUs",
+    "fused": "the same, with softmax and sum in one kernel, where nobody wants the weights",
 }
 
 
@@ -29,11 +30,12 @@ def kernels(command: Kernels) -> None:
     for column in ("kernel", "what", "here"):
         table.add_column(column, header_style="dim")
     for name, what in _WHAT.items():
-        table.add_row(name, what, available(name) or "yes")
+        table.add_row(name, what, available("cuda" if name == "fused" else name) or "yes")
     console.print(table)
     sizes = (command.batch, command.queries, command.keys, command.dim)
     steps = command.batch * command.queries * command.keys * command.dim
-    chosen = choose(command.device, getattr(torch, command.dtype), steps, usable=usable())
+    dtype = getattr(torch, command.dtype)
+    chosen = choose(command.device, dtype, steps, need_weights=not command.context_alone, usable=usable())
     asked = f"{list(sizes)} (batch, query, key, dim), {command.dtype} on {command.device}"
     console.print(f"\nscores {asked}: {chosen}", soft_wrap=True)
     if command.device == "cpu":

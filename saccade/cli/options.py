@@ -138,6 +138,8 @@ class Kernels:
     """Of queries and keys."""
     device: Literal["cpu", "cuda", "mps"] = "cpu"
     """Where they are."""
+    context_alone: bool = False
+    """Whether nobody wants the weights."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def additive_attention(
     """
     _check(query, key, v)
     query, key, value = masked.shown(query, key, value, mask)
-    if not need_weights and chosen(query, key, v) == "cuda":
+    if chosen(query, key, v, need_weights=need_weights) == "fused":
         with torch.autocast(query.device.type, enabled=False):
             return scores.CudaAttention.apply(query, key, v, value, mask), None  # type: ignore[no-untyped-call]
     context, weights = scores.separate(additive_scores, query, key, v, value, mask)

@@ -16,16 +16,20 @@ SMALL = 30_000
 """Inner steps (batch * query * key * dim) below which plain PyTorch is faster on a CPU than crossing into a kernel."""
 
 
-def choose(device: str, dtype: torch.dtype, steps: int, *, within: str = "", usable: frozenset[str]) -> str:
+def choose(
+    device: str, dtype: torch.dtype, steps: int, *, need_weights: bool = True, within: str = "", usable: frozenset[str]
+) -> str:
     """The kernel for tensors of a device and dtype.
 
     Args:
         steps: inner steps, batch * query * key * dim.
+        need_weights: whether anybody wants the weights, or the context alone.
         within: what is at work: "compile", "export", "transform" (torch.func, forward mode), or nothing.
         usable: which of "cpu" and "cuda" are available.
 
     Returns:
-        "reference", "chunked", "unrolled", "cpu", "cuda", or "operator", which looks again once a program is compiled.
+        "reference", "chunked", "unrolled", "cpu", "cuda", "fused" (CUDA, with softmax and sum), or "operator", which
+        looks again once a program is compiled.
 
     >>> choose("cpu", torch.float32, 10**6, usable=frozenset({"cpu"}))
     'cpu'
@@ -38,7 +42,9 @@ def choose(device: str, dtype: torch.dtype, steps: int, *, within: str = "", usa
         return "operator" if device in ("cpu", "cuda") and dtype in LOW else "reference"
     if within == "transform" or dtype not in LOW or device not in usable:
         return "chunked"
-    return "reference" if device == "cpu" and steps < SMALL else device
+    if device == "cuda":
+        return "cuda" if need_weights else "fused"
+    return "reference" if steps < SMALL else "cpu"
 
 
 @cache
@@ -73,11 +79,12 @@ def usable() -> frozenset[str]:
     return frozenset(kernel for kernel in ("cpu", "cuda") if not available(kernel))
 
 
-def chosen(query: Tensor, key: Tensor, v: Tensor) -> str:
+def chosen(query: Tensor, key: Tensor, v: Tensor, *, need_weights: bool = True) -> str:
     """The kernel for these tensors, here and now."""
     device, dtype = query.device.type, query.dtype
     if torch.compiler.is_compiling():
         within = "export" if torch.compiler.is_exporting() else "compile"
         return choose(device, dtype, 0, within=within, usable=frozenset())
     within = "transform" if chunked.transformed(query, key, v) else ""
-    return choose(device, dtype, query.numel() * key.shape[1], within=within, usable=usable())
+    steps = query.numel() * key.shape[1]
+    return choose(device, dtype, steps, need_weights=need_weights, within=within, usable=usable())

@@ -238,6 +238,22 @@ def test_a_forked_process_is_right_too(tmp_path, when):
     subprocess.run(command, check=True, timeout=60, env={**os.environ, "OMP_NUM_THREADS": "2"})
 
 
+def test_without_a_place_for_the_cache_it_compiles_anew(monkeypatch):
+    from saccade.kernels import compiled
+
+    asked = []
+
+    def njit(*, cache: bool = False, **options: object):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(compiled, "njit", njit)
+    assert compiled._compiled()(len) is len
+    assert asked == [True, False]
+
+
 def test_importing_saccade_compiles_nothing():
     code = "import saccade, sys; saccade.AdditiveAttention; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -169,6 +169,8 @@ CHOICES = [
     (("cpu", torch.float64, 10**6, "compile"), "reference"),
     (("cuda", torch.float16, 10**6, ""), "cuda"),
     (("cuda", torch.float16, 1, ""), "cuda"),
+    (("cuda", torch.float16, 1, "no weights"), "fused"),
+    (("cpu", torch.float16, 10**6, "no weights"), "cpu"),
     (("mps", torch.float32, 10**6, ""), "chunked"),
     (("mps", torch.float32, 10**6, "compile"), "reference"),
 ]
@@ -177,7 +179,8 @@ CHOICES = [
 @pytest.mark.parametrize(("call", "kernel"), CHOICES, ids=str)
 def test_the_choice(call, kernel):
     device, dtype, steps, within = call
-    assert kernels.choose(device, dtype, steps, within=within, usable=frozenset({"cpu", "cuda"})) == kernel
+    asked = {"need_weights": False} if within == "no weights" else {"within": within}
+    assert kernels.choose(device, dtype, steps, **asked, usable=frozenset({"cpu", "cuda"})) == kernel
 
 
 def test_without_kernels_everything_goes_in_pieces(monkeypatch):
