@@ -64,7 +64,7 @@ def additive_scores(
         prepared: what `prepare` made of these keys, for many calls with the same.
 
     Raises:
-        ValueError: shapes that do not fit each other.
+        ValueError: shapes or devices that do not fit each other.
 
     >>> additive_scores(torch.zeros(1, 2, 3), torch.zeros(1, 5, 3), torch.ones(3)).shape
     torch.Size([1, 2, 5])
@@ -134,6 +134,8 @@ def _check(query: Tensor, key: Tensor, v: Tensor) -> None:
         expected = "query [batch, query, dim], key [batch, key, dim] and v [dim]"
     elif query.shape[0] != key.shape[0] or query.shape[2] != key.shape[2] or v.shape[0] != key.shape[2]:
         expected = f"query [{key.shape[0]}, query, {key.shape[2]}] and v [{key.shape[2]}], to go with the key"
+    elif not query.device == key.device == v.device:
+        raise ValueError(f"query, key and v must be on one device; got {query.device}, {key.device} and {v.device}")
     else:
         return
     shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in (("query", query), ("key", key), ("v", v)))

@@ -81,7 +81,7 @@ def usable() -> frozenset[str]:
 
 def chosen(query: Tensor, key: Tensor, v: Tensor, *, need_weights: bool = True) -> str:
     """The kernel for these tensors, here and now."""
-    device, dtype = query.device.type, query.dtype
+    device, dtype = query.device.type, torch.promote_types(query.dtype, key.dtype)
     if torch.compiler.is_compiling():
         within = "export" if torch.compiler.is_exporting() else "compile"
         return choose(device, dtype, 0, within=within, usable=frozenset())

@@ -13,7 +13,7 @@ from saccade.kernels.pool import share
 Array = NDArray[np.float32]
 
 _UNITS, _SLOTS = 64, 16
-"""Hidden units and keys are padded to whole vectors of 16 numbers; units to four, so that loops can be unrolled."""
+"""What hidden units are padded to, four vectors of 16 numbers, so that loops unroll; and keys where they are turned."""
 _STEPS = 4_000_000
 """Inner steps, about 0.2 ms, that are worth a thread."""
 _FEW = 4

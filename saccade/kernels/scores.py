@@ -133,8 +133,7 @@ def separate(
     value: Tensor,
     mask: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Context and weights by scores, softmax and weighted sum one after the other."""
-    query, key, value = masked.shown(query, key, value, mask)
+    """Context and weights by scores, softmax and weighted sum one after the other, of what the mask has `shown`."""
     weights = softmax(masked.seen_scores(lambda q, k: score(q, k, v), query, key, mask), mask)
     return masked.read_values(weights, value, mask), weights.to(value.dtype)
 

@@ -279,3 +279,15 @@ def test_the_door_equals_the_formula(batch, queries, keys, dim, scale):
 def test_shapes_that_do_not_fit(shapes, said):
     with pytest.raises(ValueError, match=said):
         kernels.additive_scores(*(torch.zeros(shape) for shape in shapes))
+
+
+def test_two_devices():
+    query, key = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4, device="meta")
+    with pytest.raises(ValueError, match="must be on one device; got cpu, meta and cpu"):
+        kernels.additive_scores(query, key, torch.zeros(4))
+
+
+def test_float64_beside_float32_stays_float64():
+    query, key, v = torch.randn(2, 3, 4), torch.randn(2, 5, 4, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
+    assert kernels.additive_scores(query, key, v).dtype == torch.float64
+    assert kernels.additive_scores(key, query, v).dtype == torch.float64
