@@ -35,6 +35,8 @@ from saccade import kernels
 
 HERE = Path(__file__).parent
 Call = Callable[[], Any]
+PAUSE = 0.05
+"""Seconds between processes: threads of one that still wait for work, by spinning, would take a core from the next."""
 SLOW = {"eager": 3}
 """How often contestants that take seconds run at most."""
 
@@ -131,10 +133,12 @@ def whole(sizes: tuple[int, ...], rounds: int, threads: int, pythons: dict[str, 
     spent: dict[str, list[float]] = {name: [] for name in ("ours", *peers)}
     ours()
     for _ in range(rounds):
+        time.sleep(PAUSE)
         begin = time.perf_counter()
         ours()
         spent["ours"].append(time.perf_counter() - begin)
         for name, peer in peers.items():
+            time.sleep(PAUSE)
             spent[name].append(peer())
     for peer in peers.values():
         peer.process.kill()
