@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from saccade import MonotonicAttention, MonotonicChunkwiseAttention, masks, show_weights
 
-COUNT, DIGITS, SILENCE, WIDTH = 6, 10, 10, 32
+COUNT, DIGITS, SILENCE, WIDTH, STEPS = 6, 10, 10, 32, 500
 
 
 def streams(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -61,7 +61,8 @@ for attend in (
 ):
     model = Listener(attend)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(400):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    for _ in range(STEPS):
         frames, known, target = streams(64)
         logits, _ = model(frames, known)
         loss = cross_entropy(logits.flatten(0, 1), target.flatten())
@@ -69,6 +70,7 @@ for attend in (
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        schedule.step()
     with torch.no_grad():
         expected = model(heard, lengths)[0]
         model.eval()  # from the expectation to hard steps
