@@ -11,13 +11,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saccade import masks
+from saccade.attention.additive import AdditiveAttention
 from saccade.attention.build import build
 from saccade.attention.catalogue import MECHANISMS, OTHERS, Entry, parse
-from saccade.attention.gates import SqueezeExcitation
-from saccade.attention.multihead import MultiHeadAttention, SelfAttention
-from saccade.attention.pooling import StructuredSelfAttention
+from saccade.attention.contentheads import ContentHeadAttention
+from saccade.attention.gates import ConvolutionalBlockAttention, EfficientChannelGate, SqueezeExcitation
+from saccade.attention.images import NonLocalBlock, SpatialChannelAttention, VisualAttention
+from saccade.attention.linear import LinearAttention
+from saccade.attention.multihead import MultiHeadAttention
+from saccade.attention.multiplicative import DotAttention
+from saccade.attention.pooling import (
+    BagPooling,
+    ContextVectorPooling,
+    GatedBagPooling,
+    MultiHopPooling,
+    StructuredSelfAttention,
+)
+from saccade.attention.positions import Alibi, BucketedBias, RelativeVectors, Rotary
 from saccade.attention.results import Attended, dense
+from saccade.attention.selfattention import SelfAttention
+from saccade.normalizers import Sparsemax
 
 HERE = Path(__file__).parent
 DIM, HIDDEN, HALF_WIDTH, STEPS, LONGER = 11, 16, 3, 25, 500
@@ -31,8 +44,11 @@ FAMILIES = {
     "stateful": "Mechanisms with a state",
     "pointer": "Pointing",
     "baseline": "To compare with",
-    "heads": "Several heads",
-    "other": "Other kinds",
+    "heads": "Several heads, and a sequence that reads itself",
+    "positions": "What heads know of places",
+    "pooling": "Pooling",
+    "images": "Images",
+    "gates": "Gates",
 }
 
 HEAD = f"""# The catalogue
@@ -99,24 +115,61 @@ def teach(attend: nn.Module, query: Tensor, key: Tensor, noise: Tensor | None, s
         optimizer.step()
 
 
+POSITIONS = {
+    "rotary": lambda: Rotary(6),
+    "alibi": Alibi,
+    "bucketed-bias": lambda: BucketedBias(2, buckets=8, furthest=8),
+    "relative-vectors": lambda: RelativeVectors(6, furthest=3),
+}
+POOLING = {
+    "structured-self-attention": lambda: StructuredSelfAttention(DIM, HIDDEN, hops=3),
+    "context-vector": lambda: ContextVectorPooling(DIM, HIDDEN),
+    "multi-hop": lambda: MultiHopPooling(DIM, hops=3),
+    "bag": lambda: BagPooling(DIM, HIDDEN),
+    "gated-bag": lambda: GatedBagPooling(DIM, HIDDEN),
+}
+IMAGES = {
+    "squeeze-excitation": lambda: SqueezeExcitation(DIM, reduction=2),
+    "efficient-channel": lambda: EfficientChannelGate(DIM),
+    "cbam": lambda: ConvolutionalBlockAttention(DIM, reduction=2, kernel_size=3),
+    "non-local": lambda: NonLocalBlock(DIM),
+}
+
+
 def untrained(name: str) -> tuple[nn.Module, Any]:
     """A mechanism of another kind, and what it does with the example."""
     torch.manual_seed(3)
     query, key = example()
-    padded = torch.nn.functional.pad(query, (0, 1))
+    padded, image = torch.nn.functional.pad(query, (0, 1)), 9 * torch.rand(1, DIM, 5, 3, dtype=torch.float64) ** 4
+    if name in POOLING:
+        attend = POOLING[name]().double()
+        return attend, attend(9 * key)
+    if name in IMAGES:
+        attend = IMAGES[name]().double()
+        return attend, attend(image)
+    if name in POSITIONS:
+        attend = MultiHeadAttention(DIM + 1, DIM + 1, heads=2, positions=POSITIONS[name]()).double()
+        return attend, attend(9 * padded, 9 * padded, padded)
     match name:
         case "multi-head":
             attend = MultiHeadAttention(DIM + 1, DIM, heads=2).double()
             found = attend(3 * padded, 3 * key, key)
+        case "content-heads":
+            inner = [AdditiveAttention(6, 6, HIDDEN), DotAttention(6, normalizer=Sparsemax())]
+            attend = ContentHeadAttention(DIM + 1, DIM, inner, heads=2).double()
+            found = attend(3 * padded, 3 * key, key)
         case "self-attention":
-            attend = SelfAttention(DIM + 1, heads=2).double()
-            found = attend(6 * padded, mask=masks.causal(len(PATH)))
-        case "structured-self-attention":
-            attend = StructuredSelfAttention(DIM, HIDDEN, hops=3).double()
-            found = attend(9 * key)
-        case "squeeze-excitation":
-            attend = SqueezeExcitation(DIM, reduction=2).double()
-            found = attend(9 * torch.rand(1, DIM, 5, 3, dtype=torch.float64) ** 4)
+            attend = SelfAttention(MultiHeadAttention(DIM + 1, DIM + 1, heads=2), after=0).double()
+            found = attend(6 * padded)
+        case "linear":
+            attend = LinearAttention(DIM + 1, heads=2, causal=True).double()
+            found = attend(9 * padded)
+        case "visual":
+            attend = VisualAttention(DIM, DIM, HIDDEN).double()
+            found = attend(9 * query, 9 * key, key)
+        case "sca-cnn":
+            attend = SpatialChannelAttention(DIM, DIM, HIDDEN).double()
+            found = attend(image, 9 * query[:, 0])
         case _:
             raise ValueError(f"{name} has no example")
     return attend, found
@@ -154,12 +207,13 @@ def picture(blocks: list[Tensor], title: str) -> str:
 
 def blocks_of(found: Any) -> list[Tensor]:
     """The matrices to draw: one for each head, or one."""
-    if hasattr(found, "gate"):
-        return [found.gate[0, :, 0, 0][None].detach()]
+    if hasattr(found, "output"):
+        return [x[0, :, 0, 0][None].detach() if x.shape[1] > 1 else x[0, 0].detach() for x in found[1:]]
     weights = dense(found.weights)
     if weights is None:
         return []
-    return list(weights[0].detach()) if weights.dim() == 4 else [weights[0].detach()]
+    weights = weights.detach()
+    return list(weights[0]) if weights.dim() == 4 else [weights if weights.dim() == 2 else weights[0]]
 
 
 def shape(x: Any) -> str:
@@ -180,7 +234,7 @@ def section(name: str, entry: Entry, attend: nn.Module, found: Any) -> str:
     signature = signature.replace("saccade.attention.windows.", "").removesuffix(" -> None")
     path = f"../saccade/{module.replace('.', '/')}.py"
     rows = [("paper", entry.paper), ("class", f"[`{kind}{signature}`]({path})".replace("|", "\\|"))]
-    if hasattr(found, "gate"):
+    if hasattr(found, "output"):
         rows.append(("call", f"x {shape(torch.empty(1, DIM, 5, 3))}: {shape(found)}"))
     else:
         rows.append(("gives", f"context {shape(found.context)}, weights {shape(found.weights)}"))

@@ -14,19 +14,38 @@ if TYPE_CHECKING:
     from saccade.attention.base import Attention
     from saccade.attention.build import build
     from saccade.attention.content import ContentAttention
+    from saccade.attention.contentheads import ContentHeadAttention
     from saccade.attention.feedback import CoverageAttention, LocationSensitiveAttention
-    from saccade.attention.gates import SqueezeExcitation
+    from saccade.attention.fused import fused_multihead
+    from saccade.attention.gates import (
+        BlockGated,
+        ChannelGate,
+        ConvolutionalBlockAttention,
+        EfficientChannelGate,
+        SpatialGate,
+        SqueezeExcitation,
+    )
+    from saccade.attention.images import NonLocalBlock, SpatialChannelAttention, VisualAttention, regions
+    from saccade.attention.linear import LinearAttention
     from saccade.attention.location import FixedSlotAttention, LocationAttention
-    from saccade.attention.losses import coverage_loss, redundancy_penalty, reinforce_loss
+    from saccade.attention.losses import coverage_loss, doubly_stochastic_loss, redundancy_penalty, reinforce_loss
     from saccade.attention.mixture import GaussianMixtureAttention, GaussianMixtureV2bAttention, mixture_weights
     from saccade.attention.mocha import MonotonicChunkwiseAttention, chunk_weights
     from saccade.attention.monotonic import MonotonicAttention, expected_alignment, hard_alignment
-    from saccade.attention.multihead import MultiHeadAttention, SelfAttention
+    from saccade.attention.multihead import MultiHeadAttention, multihead
     from saccade.attention.multiplicative import DotAttention, GeneralAttention, ScaledDotAttention, dot_scores
     from saccade.attention.none import NoAttention
     from saccade.attention.pointer import PointerAttention, PointerGenerator, copy_log_probabilities
-    from saccade.attention.pooling import StructuredSelfAttention
+    from saccade.attention.pooling import (
+        BagPooling,
+        ContextVectorPooling,
+        GatedBagPooling,
+        MultiHopPooling,
+        StructuredSelfAttention,
+    )
+    from saccade.attention.positions import Alibi, BucketedBias, RelativeVectors, Rotary
     from saccade.attention.results import Attended, Gated, Memory, Windowed
+    from saccade.attention.selfattention import SelfAttention
     from saccade.attention.similarity import (
         CosineAttention,
         GaussianKernelAttention,
@@ -35,24 +54,37 @@ if TYPE_CHECKING:
     )
     from saccade.attention.windows import LocalMonotonic, LocalPredictive
     from saccade.kernels import additive_attention, additive_scores
+    from saccade.layers.hierarchical import HierarchicalEncoder
     from saccade.lens.show import show, show_weights
     from saccade.tasks.translate import Translator, load
 
 _WHERE = {
     "AdditiveAttention": "attention.additive",
+    "Alibi": "attention.positions",
     "Attended": "attention.results",
     "Attention": "attention.base",
+    "BagPooling": "attention.pooling",
+    "BlockGated": "attention.gates",
+    "BucketedBias": "attention.positions",
+    "ChannelGate": "attention.gates",
     "ConcatAttention": "attention.additive",
     "ContentAttention": "attention.content",
+    "ContentHeadAttention": "attention.contentheads",
+    "ContextVectorPooling": "attention.pooling",
+    "ConvolutionalBlockAttention": "attention.gates",
     "CosineAttention": "attention.similarity",
     "CoverageAttention": "attention.feedback",
     "DotAttention": "attention.multiplicative",
+    "EfficientChannelGate": "attention.gates",
     "FixedSlotAttention": "attention.location",
     "Gated": "attention.results",
+    "GatedBagPooling": "attention.pooling",
     "GaussianKernelAttention": "attention.similarity",
     "GaussianMixtureAttention": "attention.mixture",
     "GaussianMixtureV2bAttention": "attention.mixture",
     "GeneralAttention": "attention.multiplicative",
+    "HierarchicalEncoder": "layers.hierarchical",
+    "LinearAttention": "attention.linear",
     "LocalMonotonic": "attention.windows",
     "LocalPredictive": "attention.windows",
     "LocationAttention": "attention.location",
@@ -61,15 +93,22 @@ _WHERE = {
     "MonotonicAttention": "attention.monotonic",
     "MonotonicChunkwiseAttention": "attention.mocha",
     "MultiHeadAttention": "attention.multihead",
+    "MultiHopPooling": "attention.pooling",
     "NoAttention": "attention.none",
+    "NonLocalBlock": "attention.images",
     "PointerAttention": "attention.pointer",
     "PointerGenerator": "attention.pointer",
+    "RelativeVectors": "attention.positions",
+    "Rotary": "attention.positions",
     "ScaledDotAttention": "attention.multiplicative",
-    "SelfAttention": "attention.multihead",
+    "SelfAttention": "attention.selfattention",
+    "SpatialChannelAttention": "attention.images",
+    "SpatialGate": "attention.gates",
     "SqueezeExcitation": "attention.gates",
     "StructuredSelfAttention": "attention.pooling",
     "TanhSumAttention": "attention.additive",
     "Translator": "tasks.translate",
+    "VisualAttention": "attention.images",
     "Windowed": "attention.results",
     "additive_attention": "kernels",
     "additive_scores": "kernels",
@@ -79,12 +118,16 @@ _WHERE = {
     "cosine_scores": "attention.similarity",
     "coverage_loss": "attention.losses",
     "dot_scores": "attention.multiplicative",
+    "doubly_stochastic_loss": "attention.losses",
     "expected_alignment": "attention.monotonic",
+    "fused_multihead": "attention.fused",
     "gaussian_kernel_scores": "attention.similarity",
     "hard_alignment": "attention.monotonic",
     "load": "tasks.translate",
     "mixture_weights": "attention.mixture",
+    "multihead": "attention.multihead",
     "redundancy_penalty": "attention.losses",
+    "regions": "attention.images",
     "reinforce_loss": "attention.losses",
     "show": "lens.show",
     "show_weights": "lens.show",
@@ -93,19 +136,31 @@ _MODULES = ("decoding", "kernels", "masks", "normalizers")
 
 __all__ = [
     "AdditiveAttention",
+    "Alibi",
     "Attended",
     "Attention",
+    "BagPooling",
+    "BlockGated",
+    "BucketedBias",
+    "ChannelGate",
     "ConcatAttention",
     "ContentAttention",
+    "ContentHeadAttention",
+    "ContextVectorPooling",
+    "ConvolutionalBlockAttention",
     "CosineAttention",
     "CoverageAttention",
     "DotAttention",
+    "EfficientChannelGate",
     "FixedSlotAttention",
     "Gated",
+    "GatedBagPooling",
     "GaussianKernelAttention",
     "GaussianMixtureAttention",
     "GaussianMixtureV2bAttention",
     "GeneralAttention",
+    "HierarchicalEncoder",
+    "LinearAttention",
     "LocalMonotonic",
     "LocalPredictive",
     "LocationAttention",
@@ -114,15 +169,22 @@ __all__ = [
     "MonotonicAttention",
     "MonotonicChunkwiseAttention",
     "MultiHeadAttention",
+    "MultiHopPooling",
     "NoAttention",
+    "NonLocalBlock",
     "PointerAttention",
     "PointerGenerator",
+    "RelativeVectors",
+    "Rotary",
     "ScaledDotAttention",
     "SelfAttention",
+    "SpatialChannelAttention",
+    "SpatialGate",
     "SqueezeExcitation",
     "StructuredSelfAttention",
     "TanhSumAttention",
     "Translator",
+    "VisualAttention",
     "Windowed",
     "additive_attention",
     "additive_scores",
@@ -133,15 +195,19 @@ __all__ = [
     "coverage_loss",
     "decoding",
     "dot_scores",
+    "doubly_stochastic_loss",
     "expected_alignment",
+    "fused_multihead",
     "gaussian_kernel_scores",
     "hard_alignment",
     "kernels",
     "load",
     "masks",
     "mixture_weights",
+    "multihead",
     "normalizers",
     "redundancy_penalty",
+    "regions",
     "reinforce_loss",
     "show",
     "show_weights",

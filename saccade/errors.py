@@ -22,3 +22,14 @@ class MissingExtraError(SaccadeError, ImportError):
 
     def __init__(self, library: str, extra: str):
         super().__init__(f"this needs {library}, which is not installed: pip install 'saccade[{extra}]'")
+
+
+def at_least_one(sizes: dict[str, int]) -> None:
+    """Refuse a size below one, by its name.
+
+    Raises:
+        ValueError: naming the size.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1; got {size}")

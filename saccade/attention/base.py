@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.results import Attended, Memory, Windowed
+from saccade.errors import at_least_one
 
 Noise = Tensor | torch.Generator
 """What a random mechanism draws from: the noise itself, or a generator."""
@@ -22,11 +23,13 @@ class Asked(NamedTuple):
     bias:         added to the scores, before the mask.
     noise:        what random mechanisms draw from.
     need_weights: whether anybody will look at the weights; who need not make them may leave them out.
+    place:        the slot that the first query stands at, for mechanisms that know places.
     """
 
     bias: Tensor | None
     noise: Noise | None
     need_weights: bool
+    place: int
 
 
 class Attention(nn.Module):
@@ -36,15 +39,22 @@ class Attention(nn.Module):
     `initial(memory)`, for what is carried from one query to the next.
     """
 
+    heads: int | None = None
+    """How many the mechanism has, by which masks and biases may differ; None: it has none."""
+    patterned = False
+    """Whether `attend` takes a pattern that is not written out, where nobody wants the weights."""
+
     def __init__(self, query_dim: int, key_dim: int):
         super().__init__()
-        for name, size in (("query_dim", query_dim), ("key_dim", key_dim)):
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1; got {size}")
+        at_least_one({"query_dim": query_dim, "key_dim": key_dim})
         self.query_dim, self.key_dim = query_dim, key_dim
 
     def project_key(self, key: Tensor) -> Tensor:
         """The part of the score that depends on the key alone."""
+        return key
+
+    def placed(self, key: Tensor, start: int | Tensor) -> Tensor:
+        """Projected keys at the places from `start` on, for mechanisms that turn a key to its place."""
         return key
 
     def prepare(self, key: Tensor) -> Any:
@@ -73,22 +83,29 @@ class Attention(nn.Module):
         key: Float[Tensor, "batch key key_dim"],
         value: Float[Tensor, "batch key value_dim"],
         *,
-        mask: Bool[Tensor, "batch key"] | Bool[Tensor, "batch query key"] | None = None,
+        mask: Bool[Tensor, "batch key"] | Bool[Tensor, "batch query key"] | masks.Pattern | None = None,
+        start: int | Tensor = 0,
     ) -> Memory:
         """Prepare a memory that many queries will read: the keys are projected here, once.
+
+        Args:
+            start: the place of the first slot, or `[batch]` of them, where this memory goes on with another.
 
         Raises:
             ValueError: widths, lengths, batch sizes, dtypes or devices that do not fit.
         """
-        key, value, mask = self.checked_memory(key, value, mask)
+        pattern = mask if isinstance(mask, masks.Pattern) else None
+        if pattern is not None and key.dim() == 3:
+            pattern.check(*key.shape[:2])
+        key, value, mask = self.checked_memory(key, value, mask.padding if isinstance(mask, masks.Pattern) else mask)
         if mask is not None:
             # A slot that no query may attend must not be seen at all: NaN times a weight of zero would still be NaN.
-            nowhere = ~mask.any(1)[..., None]
+            nowhere = ~masks.any_head(mask).any(1)[..., None]
             key, value = key.masked_fill(nowhere, 0.0), value.masked_fill(nowhere, 0.0)
-        key = self.project_key(key)
+        key = self.placed(self.project_key(key), start)
         # Under masks that differ by query, what one query must not see would be in what is made for all of them.
-        prepared = self.prepare(key) if mask is None or mask.shape[1] == 1 else None
-        return Memory(key, self.project_value(value), mask, prepared)
+        prepared = self.prepare(key) if pattern is None and (mask is None or not masks.differs(mask)) else None
+        return Memory(key, self.project_value(value), mask, prepared, start, pattern)
 
     def read(
         self,
@@ -98,6 +115,7 @@ class Attention(nn.Module):
         *,
         bias: Float[Tensor, "batch query key"] | None = None,
         noise: Noise | None = None,
+        place: int | None = None,
         need_weights: bool = True,
     ) -> Attended:
         """Read a memory with one query `[batch, query_dim]` or many `[batch, query, query_dim]`.
@@ -106,6 +124,8 @@ class Attention(nn.Module):
             state: what the query before gave back; None before the first.
             bias: added to the scores, `[batch or 1, query or 1, key]`, before the mask.
             noise: for mechanisms that draw, `[batch, query, key]` or a generator; drawn by themselves where None.
+            place: the slot that the first query stands at, for mechanisms that know places; where None, the queries
+                stand at the last slots of the memory, as in `masks.causal`.
 
         Raises:
             ValueError: widths, batch sizes, dtypes or devices that do not fit, or the state of another mechanism.
@@ -117,16 +137,21 @@ class Attention(nn.Module):
         check_alike("query", query, "the memory", memory.value)
         queries, mask = query[:, None] if query.dim() == 2 else query, memory.mask
         if mask is not None:
-            mask = masks.with_query_axis(mask, batch, queries.shape[1], slots)
+            mask = masks.with_axes(mask, batch, queries.shape[1], slots, self.heads)
+        pattern = memory.pattern
+        if pattern is not None and (need_weights or not self.patterned or queries.shape[1] != slots):
+            mask, pattern = pattern.dense(queries.shape[1], slots, device=query.device), None
+        if mask is not None and pattern is None:
             # A query that may look nowhere must not be seen either, or its NaN would reach the weights' gradients.
-            queries = torch.where(mask.any(-1, keepdim=True), queries, 0.0)
+            queries = torch.where(masks.any_head(mask).any(-1, keepdim=True), queries, 0.0)
         for name, added in (("bias", bias), ("noise", noise)):
             if isinstance(added, Tensor):
-                _check_scores(name, added, (batch, queries.shape[1], slots), queries.device)
+                _check_scores(name, added, (batch, self.heads, queries.shape[1], slots), queries.device)
         state = self._checked_state(state, memory)
         if slots:
-            asked = Asked(bias, noise, need_weights)
-            context, weights, state = self.attend(queries, memory._replace(mask=mask), state, asked)
+            place = slots - queries.shape[1] if place is None else place
+            asked = Asked(bias, noise, need_weights, place)
+            context, weights, state = self.attend(queries, memory._replace(mask=mask, pattern=pattern), state, asked)
         else:
             context, weights = self.nothing(queries, memory)
         if query.dim() == 2:
@@ -139,7 +164,7 @@ class Attention(nn.Module):
         key: Float[Tensor, "batch key key_dim"],
         value: Float[Tensor, "batch key value_dim"],
         *,
-        mask: Bool[Tensor, "batch key"] | Bool[Tensor, "batch query key"] | None = None,
+        mask: Bool[Tensor, "batch key"] | Bool[Tensor, "batch query key"] | masks.Pattern | None = None,
         bias: Float[Tensor, "batch query key"] | None = None,
         state: Any = None,
         noise: Noise | None = None,
@@ -148,16 +173,20 @@ class Attention(nn.Module):
         """Remember `key` and `value`, then read them with `query`: see `remember` and `read`."""
         queries = query.shape[1] if query.dim() == 3 else 1
         if mask is not None and key.dim() == 3:
-            mask = masks.with_query_axis(mask, key.shape[0], queries, key.shape[1])
+            if isinstance(mask, Tensor):
+                mask = masks.with_axes(mask, key.shape[0], queries, key.shape[1], self.heads)
+            elif need_weights or not self.patterned or queries != key.shape[1]:
+                mask.check(*key.shape[:2])
+                mask = mask.dense(queries, key.shape[1], device=key.device)
         memory = self.remember_for(queries, key, value, mask)
         return self.read(query, memory, state, bias=bias, noise=noise, need_weights=need_weights)
 
-    def remember_for(self, queries: int, key: Tensor, value: Tensor, mask: Tensor | None) -> Memory:
+    def remember_for(self, queries: int, key: Tensor, value: Tensor, mask: masks.Mask | None) -> Memory:
         """A memory that so many queries will read, and no others: `remember`, unless there is a shorter way."""
         return self.remember(key, value, mask=mask)
 
     def checked_memory(self, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Key, value and mask (with its query axis) once they are known to fit this mechanism and each other."""
+        """Key, value and mask (with all its axes) once they are known to fit this mechanism and each other."""
         if key.dim() != 3 or key.shape[2] != self.key_dim:
             raise ValueError(f"key must be [batch, key, {self.key_dim}]; got {list(key.shape)}")
         if value.dim() != 3 or value.shape[:2] != key.shape[:2]:
@@ -171,7 +200,7 @@ class Attention(nn.Module):
             return key, value, None
         if mask.device != key.device:
             raise ValueError(f"mask must be on {key.device}, as key; got {mask.device}")
-        return key, value, masks.with_query_axis(mask, key.shape[0], None, key.shape[1])
+        return key, value, masks.with_axes(mask, key.shape[0], None, key.shape[1], self.heads)
 
     def _checked_state(self, state: Any, memory: Memory) -> Any:
         initial = self.initial(memory)
@@ -195,9 +224,12 @@ def check_alike(name: str, x: Tensor, other: str, y: Tensor) -> None:
         raise ValueError(f"{name} must be {y.dtype}, as {other}; got {x.dtype}")
 
 
-def _check_scores(name: str, x: Tensor, sizes: tuple[int, int, int], device: torch.device) -> None:
-    if x.dim() != 3 or any(size not in (1, full) for size, full in zip(x.shape, sizes, strict=True)):
-        raise ValueError(f"{name} must be [batch, query, key] = {list(sizes)}; got {list(x.shape)}")
+def _check_scores(name: str, x: Tensor, sizes: tuple[int, int | None, int, int], device: torch.device) -> None:
+    axes = dict(zip(("batch", "heads", "query", "key"), sizes, strict=True))
+    if x.dim() != 4 or axes["heads"] is None:
+        del axes["heads"]
+    if x.dim() != len(axes) or any(size not in (1, full) for size, full in zip(x.shape, axes.values(), strict=True)):
+        raise ValueError(f"{name} must be [{', '.join(axes)}] = {list(axes.values())}; got {list(x.shape)}")
     if not x.is_floating_point():
         raise ValueError(f"{name} must be a floating-point tensor; got {x.dtype}")
     if x.device != device:

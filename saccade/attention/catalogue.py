@@ -9,8 +9,20 @@ import tomllib
 from importlib import resources
 from typing import Literal, NamedTuple
 
-Kind = Literal["attention", "self-attention", "pooling", "gate"]
-Family = Literal["score", "normalizer", "window", "stateful", "pointer", "baseline", "heads", "other"]
+Kind = Literal["attention", "self-attention", "pooling", "gate", "positions"]
+Family = Literal[
+    "score",
+    "normalizer",
+    "window",
+    "stateful",
+    "pointer",
+    "baseline",
+    "heads",
+    "positions",
+    "pooling",
+    "images",
+    "gates",
+]
 
 
 class Entry(NamedTuple):

@@ -11,6 +11,7 @@ from saccade.attention import windows
 from saccade.attention.base import Asked, Attention, Noise
 from saccade.attention.results import Attended, Memory, Windowed, exportable
 from saccade.attention.windows import Window
+from saccade.masks import Mask, Pattern
 from saccade.normalizers import Normalizer, Softmax
 
 
@@ -117,9 +118,14 @@ class ContentAttention(Attention):
             one_each = self.project_key(one_each)
         return self.score(query.flatten(0, 1)[:, None], one_each).view(*key.shape[:3])
 
-    def remember_for(self, queries: int, key: Tensor, value: Tensor, mask: Tensor | None) -> Memory:
+    def remember_for(self, queries: int, key: Tensor, value: Tensor, mask: Mask | None) -> Memory:
         """Where the windows together hold fewer slots than the memory, only the keys inside them are projected."""
-        if self.window is None or key.dim() != 3 or queries * (2 * self.window.half_width + 1) >= key.shape[1]:
+        if (
+            self.window is None
+            or isinstance(mask, Pattern)
+            or key.dim() != 3
+            or queries * (2 * self.window.half_width + 1) >= key.shape[1]
+        ):
             return self.remember(key, value, mask=mask)
         return Unprojected(*self.checked_memory(key, value, mask))
 

@@ -57,7 +57,7 @@ class FeedbackAttention(AdditiveAttention):
         alignment, drawn = state
         contexts, rows = [], []
         for i in range(query.shape[1]):
-            key, value, mask, _ = seen_by(memory, i)
+            key, value, mask = seen_by(memory, i)[:3]
             scores = self.score(query[:, i : i + 1], self.key_after(key, alignment))
             if asked.bias is not None:
                 scores = scores + of_query(asked.bias, i)

@@ -1,15 +1,63 @@
 """Gates: channels or places of an image weighed between nothing and one, each by itself; they do not sum to one."""
 
+import math
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from saccade.attention.base import check_alike
-from saccade.attention.results import Gated
+from saccade.attention.results import Gated, exportable
+from saccade.errors import at_least_one
 from saccade.normalizers.base import precise
 
+Image = Float[Tensor, "batch channels height width"]
 
-class SqueezeExcitation(nn.Module):
+
+class ImageGate(nn.Module):
+    """Multiplies an image with a gate between 0 and 1; a subclass says how wide it is open in `opening`."""
+
+    channels: int | None = None
+    """How many the image must have; None: any number."""
+
+    def opening(self, x: Image) -> Float[Tensor, "batch channels_or_1 height_or_1 width_or_1"]:
+        """What the sigmoid is taken of."""
+        raise TypeError(f"{type(self).__name__} defines no opening")
+
+    def forward(self, x: Image) -> Gated:
+        """Gate an image `[batch, channels, height, width]`; the gate is as wide as it differs, 1 elsewhere.
+
+        Raises:
+            ValueError: not four axes, another number of channels, another dtype or device.
+        """
+        check_image(self, x, self.channels)
+        gate = torch.sigmoid(precise(self.opening(x))).to(x.dtype)
+        return Gated(x * gate, gate)
+
+
+def check_image(module: nn.Module, x: Tensor, channels: int | None) -> None:
+    """Refuse what is no image of so many channels, or of another dtype or device than a module's weights.
+
+    Raises:
+        ValueError: naming the argument; it knows channels that stand last.
+    """
+    wanted = "channels" if channels is None else channels
+    if x.dim() != 4 or (channels is not None and x.shape[1] != channels):
+        last = x.dim() == 4 and x.shape[3] == channels
+        hint = ", channels last: x.permute(0, 3, 1, 2) puts them second" if last else ""
+        raise ValueError(f"x must be [batch, {wanted}, height, width]; got {list(x.shape)}{hint}")
+    if 0 in x.shape[2:]:
+        raise ValueError(f"x must have at least one place; got {list(x.shape)}")
+    check_alike("x", x, f"the weights of {type(module).__name__}", next(module.parameters()))
+
+
+def mean_of_places(x: Image) -> Float[Tensor, "batch channels"]:
+    """Each channel's mean, taken in float32: over many places low precision loses too much."""
+    return precise(x).mean((2, 3)).to(x.dtype)
+
+
+class SqueezeExcitation(ImageGate):
     """Squeeze-and-excitation of Hu et al. 2018, eq. 2 to 4: what all channels hold says how much each one counts.
 
     `z_c = mean over places of x_c`, `s = sigmoid(W_2 relu(W_1 z + b_1) + b_2)`, `out_c = s_c x_c`.
@@ -26,23 +74,152 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16):
         super().__init__()
-        for name, size in (("channels", channels), ("reduction", reduction)):
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1; got {size}")
+        at_least_one({"channels": channels, "reduction": reduction})
         self.channels = channels
         self.squeeze = nn.Linear(channels, max(channels // reduction, 1))
         self.excite = nn.Linear(self.squeeze.out_features, channels)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Gated:
-        """Gate an image `[batch, channels, height, width]`; the gate is `[batch, channels, 1, 1]`.
+    def opening(self, x: Image) -> Tensor:
+        """`W_2 relu(W_1 z + b_1) + b_2`, `[batch, channels, 1, 1]`."""
+        found: Tensor = self.excite(torch.relu(self.squeeze(mean_of_places(x))))
+        return found[..., None, None]
+
+
+class EfficientChannelGate(ImageGate):
+    """Efficient channel attention of Wang et al. 2020, eq. 9 and 12: each channel hears its neighbours alone.
+
+    `z_c = mean over places of x_c`, `out_c = sigmoid((w * z)_c) x_c`, `*` a convolution over channels of
+    `k = |log2(C) / gamma + b / gamma|` (the odd number at or above its whole part, at least 3), gamma = 2 and b = 1.
+
+    Args:
+        channels: how many the image has.
+        kernel_size: how many neighbours, itself among them; odd. From the number of channels where None.
+
+    >>> gate = EfficientChannelGate(channels=256)
+    >>> gate.kernel.kernel_size, gate(torch.ones(2, 256, 5, 3)).gate.shape
+    ((5,), torch.Size([2, 256, 1, 1]))
+    """
+
+    def __init__(self, channels: int, kernel_size: int | None = None):
+        super().__init__()
+        at_least_one({"channels": channels})
+        if kernel_size is None:
+            whole = int(abs(math.log2(channels) + 1) / 2)
+            kernel_size = max(whole + 1 - whole % 2, 3)
+        check_odd(kernel_size)
+        self.channels = channels
+        self.kernel = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def opening(self, x: Image) -> Tensor:
+        """`w * z`, `[batch, channels, 1, 1]`."""
+        found: Tensor = self.kernel(mean_of_places(x)[:, None])
+        return found[:, 0, :, None, None]
+
+
+class ChannelGate(ImageGate):
+    """The channel attention of CBAM (Woo et al. 2018, eq. 2): from the mean of each channel, and its largest.
+
+    `M_c = sigmoid(W_1 relu(W_0 mean(x)) + W_1 relu(W_0 max(x)))`.
+
+    Args:
+        channels: how many the image has.
+        reduction: how many times narrower the layer between is; at least one unit is left.
+
+    >>> ChannelGate(channels=8, reduction=4)(torch.ones(2, 8, 5, 3)).gate.shape
+    torch.Size([2, 8, 1, 1])
+    """
+
+    def __init__(self, channels: int, reduction: int = 16):
+        super().__init__()
+        at_least_one({"channels": channels, "reduction": reduction})
+        self.channels = channels
+        self.squeeze = nn.Linear(channels, max(channels // reduction, 1), bias=False)
+        self.excite = nn.Linear(self.squeeze.out_features, channels, bias=False)
+
+    def opening(self, x: Image) -> Tensor:
+        """The sum of both, `[batch, channels, 1, 1]`."""
+        each = (self.excite(torch.relu(self.squeeze(z))) for z in (mean_of_places(x), x.amax((2, 3))))
+        return sum(map(precise, each), x.new_zeros(()))[..., None, None]
+
+
+class SpatialGate(ImageGate):
+    """The spatial attention of CBAM (Woo et al. 2018, eq. 3): from the mean of each place, and its largest.
+
+    `M_s = sigmoid(f * [mean over channels of x; max over channels of x])`, f a convolution, and batch normalisation
+    behind it as in the authors' program where `normed`.
+
+    Args:
+        kernel_size: of the convolution, odd.
+        normed: whether its output is normalised over the batch.
+
+    >>> SpatialGate()(torch.ones(2, 8, 9, 7)).gate.shape
+    torch.Size([2, 1, 9, 7])
+    """
+
+    def __init__(self, kernel_size: int = 7, *, normed: bool = True):
+        super().__init__()
+        check_odd(kernel_size)
+        self.kernel = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.norm = nn.BatchNorm2d(1) if normed else None
+
+    def opening(self, x: Image) -> Tensor:
+        """The convolution of mean and largest, `[batch, 1, height, width]`."""
+        both = torch.stack([precise(x).mean(1).to(x.dtype), x.amax(1)], 1)
+        found: Tensor = self.kernel(both)
+        return found if self.norm is None else self.norm(found)
+
+
+@exportable
+class BlockGated(NamedTuple):
+    """What CBAM and SCA-CNN return: the image, gated by channel and by place, and both gates.
+
+    output:  `[batch, channels, height, width]`.
+    channel: `[batch, channels, 1, 1]`.
+    place:   `[batch, 1, height, width]`.
+    """
+
+    output: Tensor
+    channel: Tensor
+    place: Tensor
+
+
+class ConvolutionalBlockAttention(nn.Module):
+    """CBAM of Woo et al. 2018, eq. 1: a gate over channels, and then one over places of what it let through.
+
+    `x' = M_c(x) x`, `x'' = M_s(x') x'`.
+
+    Args:
+        channels: how many the image has.
+        reduction: how many times narrower the layer of the channel gate is.
+        kernel_size: of the spatial gate, odd.
+        normed: whether the spatial gate is normalised over the batch, as in the authors' program.
+
+    >>> found = ConvolutionalBlockAttention(channels=8, reduction=4)(torch.ones(2, 8, 9, 7))
+    >>> found.output.shape, found.channel.shape, found.place.shape
+    (torch.Size([2, 8, 9, 7]), torch.Size([2, 8, 1, 1]), torch.Size([2, 1, 9, 7]))
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, *, kernel_size: int = 7, normed: bool = True):
+        super().__init__()
+        self.channel = ChannelGate(channels, reduction)
+        self.place = SpatialGate(kernel_size, normed=normed)
+
+    def forward(self, x: Image) -> BlockGated:
+        """Gate an image `[batch, channels, height, width]`.
 
         Raises:
             ValueError: not four axes, another number of channels, another dtype or device.
         """
-        if x.dim() != 4 or x.shape[1] != self.channels:
-            raise ValueError(f"x must be [batch, {self.channels}, height, width]; got {list(x.shape)}")
-        check_alike("x", x, "the weights of SqueezeExcitation", self.squeeze.weight)
-        # A mean over many places loses too much in low precision.
-        mean = precise(x).mean((2, 3)).to(x.dtype)
-        gate = torch.sigmoid(precise(self.excite(torch.relu(self.squeeze(mean))))).to(x.dtype)[..., None, None]
-        return Gated(x * gate, gate)
+        let_through, channel = self.channel(x)
+        output, place = self.place(let_through)
+        return BlockGated(output, channel, place)
+
+
+def check_odd(kernel_size: int) -> None:
+    """Refuse a kernel that has no middle.
+
+    Raises:
+        ValueError: an even size, or none.
+    """
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd, so that it has a middle; got {kernel_size}")

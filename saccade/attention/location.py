@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from saccade.attention.base import Asked
 from saccade.attention.content import ContentAttention
 from saccade.attention.results import Attended, Memory
+from saccade.errors import at_least_one
 from saccade.normalizers import Normalizer
 from saccade.normalizers.base import precise
 
@@ -30,8 +31,7 @@ class LocationAttention(ContentAttention):
 
     def __init__(self, query_dim: int, key_dim: int, slots: int, *, normalizer: Normalizer | None = None):
         super().__init__(query_dim, key_dim, normalizer=normalizer)
-        if slots < 1:
-            raise ValueError(f"slots must be at least 1; got {slots}")
+        at_least_one({"slots": slots})
         self.slots = slots
         self.place = nn.Linear(query_dim, slots, bias=False)
 

@@ -35,6 +35,28 @@ def redundancy_penalty(weights: Float[Tensor, "batch hops key"]) -> Float[Tensor
     return (weights @ weights.transpose(1, 2) - same).square().sum((1, 2))
 
 
+def doubly_stochastic_loss(
+    weights: Float[Tensor, "batch query key"],
+    mask: Bool[Tensor, "batch query"] | None = None,
+    *,
+    memory_mask: Bool[Tensor, "batch key"] | None = None,
+) -> Float[Tensor, " batch"]:
+    """How far every place is from being looked at once in all: `sum_j (1 - sum_i a_ij)^2` (Xu et al. 2015, eq. 14).
+
+    Args:
+        weights: of one example's queries, `[batch, query, key]`.
+        mask: True for the queries that count, `[batch, query]`.
+        memory_mask: True for the slots that there are, `[batch, key]`.
+
+    >>> doubly_stochastic_loss(torch.tensor([[[1.0, 0.0], [0.5, 0.5]]])).tolist()
+    [0.5]
+    """
+    if mask is not None:
+        weights = weights * mask[..., None]
+    missing = (1 - weights.sum(1)).square()
+    return (missing if memory_mask is None else missing * memory_mask).sum(-1)
+
+
 def reinforce_loss(
     log_probability: Float[Tensor, " batch"], reward: Float[Tensor, " batch"], baseline: Float[Tensor, ""] | float
 ) -> Float[Tensor, ""]:

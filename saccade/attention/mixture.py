@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 
 from saccade.attention.base import Asked, Attention
 from saccade.attention.results import Attended, Memory, exportable
+from saccade.errors import at_least_one
 from saccade.kernels import read_values
 from saccade.normalizers.base import precise
 
@@ -61,8 +62,7 @@ class GaussianMixtureAttention(Attention):
 
     def __init__(self, query_dim: int, key_dim: int, *, components: int = 10):
         super().__init__(query_dim, key_dim)
-        if components < 1:
-            raise ValueError(f"components must be at least 1; got {components}")
+        at_least_one({"components": components})
         self.components = components
         self.parameters_of = nn.Linear(query_dim, 3 * components)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils._pytree import _register_namedtuple
 
 from saccade.kernels import Prepared
+from saccade.masks import Pattern
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -22,6 +23,7 @@ def exportable(kind: Kind) -> Kind:
 
 
 exportable(Prepared)
+exportable(Pattern)
 
 
 @exportable
@@ -30,15 +32,19 @@ class Memory(NamedTuple):
 
     key:   `[batch, key, ...]`, already projected where the mechanism projects its keys.
     value: `[batch, key, value_dim]`.
-    mask:  boolean `[batch or 1, query or 1, key]`, True = may attend, or None.
+    mask:  boolean `[batch or 1, query or 1, key]` (or with heads after the batch), True = may attend, or None.
     prepared: what a kernel makes of the projected keys once, or None; it is read in place of them and changes no
              result, so whoever replaces the key replaces it too, by None if by nothing better.
+    start: the place of the first slot in a longer sequence, or `[batch]` of them.
+    pattern: what else a query may not attend, by its place, if it is not written out in the mask.
     """
 
     key: Tensor
     value: Tensor
     mask: Tensor | None
     prepared: Any = None
+    start: int | Tensor = 0
+    pattern: Pattern | None = None
 
 
 @exportable

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from saccade.kernels import chunked, masked, reference, scores
 from saccade.kernels.choice import available, choose, chosen, usable
+from saccade.kernels.chunked import transformed
 from saccade.kernels.masked import read_values, seen_scores
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "prepare",
     "read_values",
     "seen_scores",
+    "transformed",
     "usable",
 ]
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from saccade.masks import differs
+
 
 def shown(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Zeros for slots that no query may attend and for queries that may attend nowhere: zero times NaN would be NaN."""
@@ -22,9 +24,10 @@ def seen_scores(score: Callable[[Tensor, Tensor], Tensor], query: Tensor, key: T
 
     Args:
         score: from `[batch, query, ...]` and `[batch, key, ...]` to `[batch, query, key]`.
-        mask: True = may attend, `[batch or 1, query or 1, key]`; what it hides from every query is zero already.
+        mask: True = may attend, `[batch or 1, query or 1, key]`, or with heads after the batch; what it hides from
+            every query is zero already.
     """
-    if mask is None or mask.shape[1] == 1:
+    if mask is None or not differs(mask):
         return score(query, key)
     finite = key.isfinite()
     scores = score(query, key.masked_fill(~finite, 0.0))
@@ -37,7 +40,7 @@ def read_values(weights: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     Sums of many low-precision products would lose what the normaliser kept. Mask as for `seen_scores`.
     """
     with torch.autocast(weights.device.type, enabled=False):
-        if mask is None or mask.shape[1] == 1:
+        if mask is None or not differs(mask):
             return (weights @ value.to(weights.dtype)).to(value.dtype)
         broken = ~value.isfinite()
         context = weights @ value.masked_fill(broken, 0.0).to(weights.dtype)

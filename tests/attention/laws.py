@@ -7,14 +7,23 @@ import pytest
 import torch
 from torch import Tensor
 
+from saccade.attention.additive import AdditiveAttention
 from saccade.attention.base import Attention
 from saccade.attention.build import build
 from saccade.attention.catalogue import MECHANISMS, named, parse
+from saccade.attention.contentheads import ContentHeadAttention
 from saccade.attention.feedback import CoverageAttention, LocationSensitiveAttention
+from saccade.attention.images import VisualAttention
+from saccade.attention.multihead import MultiHeadAttention
+from saccade.attention.multiplicative import GeneralAttention
+from saccade.attention.positions import Alibi, BucketedBias, RelativeVectors, Rotary
 from saccade.attention.results import Attended, dense
+from saccade.normalizers import Sparsemax
 
 # Different primes, so that a swapped axis fails.
 BATCH, QUERY, KEY, QUERY_DIM, KEY_DIM, VALUE_DIM, HIDDEN = 2, 3, 7, 11, 13, 5, 17
+HEAD_DIM, FURTHEST = 6, 2
+"""Width of a head, which rotary positions need even; and how far relative positions reach."""
 HALF_WIDTH, SLOTS = 2, 6
 """Of a local window; and of `location` and `fixed-slot`, one fewer than the memory has."""
 
@@ -27,9 +36,11 @@ COMBINED = (
     "location+straight-through",
     "additive-normed+gumbel",
 )
-VARIANTS = ("coverage with fertility", "cumulative location-sensitive", "monotonic, hard", "mocha, hard")
+VARIANTS = ("coverage with fertility", "cumulative location-sensitive", "monotonic, hard", "mocha, hard", "visual")
 SINGLE = tuple(name for name in MECHANISMS if name not in ("none", "softmax"))
-CASES = (*SINGLE, *COMBINED, *VARIANTS)
+PLACED = ("rotary heads", "rotary heads, neighbours", "alibi heads", "bucketed heads", "relative heads")
+HEADS = ("multi-head", "grouped heads", "one shared head", "content heads", "one inner for all heads", *PLACED)
+CASES = (*SINGLE, *COMBINED, *VARIANTS, *HEADS)
 """Every mechanism that looks at more than one slot; `none` reads a single summary, so the laws say nothing of it."""
 
 FREE_FROM: dict[str, dict[str, str]] = {
@@ -55,6 +66,7 @@ FREE_FROM: dict[str, dict[str, str]] = {
         "gaussian-mixture-v2b": "the bells stand at places",
         "monotonic": "the order of the slots is what it follows",
         "mocha": "the order of the slots is what it follows",
+        **dict.fromkeys(PLACED, "distances to slots count"),
     },
     "masking equals deleting, for any mask": {
         # All of these obey it for trailing masks, which is a law of its own.
@@ -67,6 +79,7 @@ FREE_FROM: dict[str, dict[str, str]] = {
         "gaussian-mixture": "the bells stand at places",
         "gaussian-mixture-v2b": "the bells stand at places",
         "mocha": "a chunk is the slots just before, masked or not",
+        **dict.fromkeys(PLACED, "distances to slots count"),
     },
     "keys are looked at": {
         "location": "the query alone scores",
@@ -84,6 +97,7 @@ FREE_FROM: dict[str, dict[str, str]] = {
     },
     "a query that may look nowhere gets a context of zeros": {
         "fixed-slot": "zeros, of query and context, pass through the output projection",
+        **dict.fromkeys(HEADS, "zeros pass through the output projection"),
     },
     "exact in float32": {
         "argmax": "a rounding may choose another slot",
@@ -123,7 +137,9 @@ class Case:
 
     def read(self, query: Tensor, memory: Any, state: Any = None, *, at: int = 0, **options: Any) -> Attended:
         """Read with the noise of the queries from `at` on."""
-        return self.attend.read(query, memory, state, noise=self.noise_for(query, at), **options)
+        # The queries are the last slots; the laws read them one after the other too.
+        place = KEY - QUERY + at
+        return self.attend.read(query, memory, state, noise=self.noise_for(query, at), place=place, **options)
 
     def noise_for(self, query: Tensor, at: int = 0) -> Tensor | None:
         if self.noise is None:
@@ -138,7 +154,11 @@ DRAWING = ("gumbel", "reinforce", "monotonic", "mocha")
 def mechanism(name: str, dtype: torch.dtype = torch.float64) -> Case:
     """A mechanism of this name; the dot products need keys as wide as queries."""
     torch.manual_seed(1)
+    if name in HEADS:
+        return Case(heads(name).to(dtype), None)
     widths = {"query_dim": QUERY_DIM, "key_dim": KEY_DIM, "hidden_dim": HIDDEN}
+    if name == "visual":
+        return Case(VisualAttention(**widths).to(dtype), None)
     if name == "coverage with fertility":
         return Case(CoverageAttention(**widths, fertility=2).to(dtype), None)
     if name == "cumulative location-sensitive":
@@ -156,6 +176,33 @@ def mechanism(name: str, dtype: torch.dtype = torch.float64) -> Case:
     draws = plain == name and any(part in DRAWING for part in parts_of(name))
     noise = torch.randn(BATCH, QUERY, KEY, dtype=torch.float64) if draws else None
     return Case(attend, noise)
+
+
+def heads(name: str) -> MultiHeadAttention:
+    """Several heads; what tells them apart stands in the name."""
+    widths: Any = {"heads": 2, "value_dim": VALUE_DIM, "head_dim": (HEAD_DIM, 3)}
+    match name:
+        case "grouped heads":
+            widths["heads"] = (4, 2)
+        case "one shared head":
+            widths["heads"] = (3, 1)
+        case "content heads":
+            inner = [
+                AdditiveAttention(HEAD_DIM, HEAD_DIM, 4),
+                GeneralAttention(HEAD_DIM, HEAD_DIM, normalizer=Sparsemax()),
+            ]
+            return ContentHeadAttention(QUERY_DIM, KEY_DIM, inner, **widths)
+        case "one inner for all heads":
+            widths["heads"] = (4, 2)
+            return ContentHeadAttention(QUERY_DIM, KEY_DIM, AdditiveAttention(HEAD_DIM, HEAD_DIM, 4), **widths)
+    positions = {
+        "rotary heads": lambda: Rotary(4),
+        "rotary heads, neighbours": lambda: Rotary(HEAD_DIM, layout="neighbours"),
+        "alibi heads": Alibi,
+        "bucketed heads": lambda: BucketedBias(2, buckets=8, furthest=5),
+        "relative heads": lambda: RelativeVectors(HEAD_DIM, furthest=FURTHEST, value_dim=3),
+    }
+    return MultiHeadAttention(QUERY_DIM, KEY_DIM, **widths, positions=positions[name]() if name in positions else None)
 
 
 def inputs(case: Case, dtype: torch.dtype = torch.float64, batch: int = BATCH) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,10 +239,10 @@ def full(mask: Tensor) -> Tensor:
 
 
 def looked(attended: Attended) -> Tensor:
-    """The weights over every slot."""
+    """The weights over every slot; those of several heads are averaged, which no law is the weaker for."""
     weights = dense(attended.weights)
     assert weights is not None
-    return weights
+    return weights.mean(1) if weights.dim() == 4 else weights
 
 
 SCORES, NORMALIZERS, WINDOWS = named("score"), named("normalizer"), named("window")

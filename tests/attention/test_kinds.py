@@ -1,53 +1,29 @@
-"""The laws of the other kinds: multi-head, self-attention with its cache, pooling, gates."""
+"""The laws of the kinds that are no attention of a decoder: pooling, gates, image attention, linear attention."""
 
 import re
-from typing import NamedTuple
 
 import pytest
 import torch
-from kinds_twins import multi_head, squeeze_excitation, structured
-from laws import BATCH, KEY, KEY_DIM, MASKS, QUERY, VALUE_DIM, every_mask, full
+from kinds import BOTH, GATES, KINDS, LINEAR, MASKED, NON_LOCAL, POOLING, parts
+from laws import BATCH, KEY, KEY_DIM, MASKS, QUERY
 from test_laws import scalars
 from torch import Tensor
 
-from saccade import masks
-from saccade.attention.gates import SqueezeExcitation
-from saccade.attention.losses import coverage_loss, redundancy_penalty, reinforce_loss
-from saccade.attention.multihead import KeyValueCache, MultiHeadAttention, SelfAttention
-from saccade.attention.pooling import StructuredSelfAttention
-from saccade.attention.results import Attended, Gated
-from saccade.decoding import Symbols, beam_search, greedy
+from saccade.attention import linear
+from saccade.attention.gates import (
+    ConvolutionalBlockAttention,
+    EfficientChannelGate,
+    SpatialGate,
+    SqueezeExcitation,
+)
+from saccade.attention.images import NonLocalBlock, SpatialChannelAttention, regions
+from saccade.attention.linear import LinearAttention, LinearState
+from saccade.attention.losses import coverage_loss, doubly_stochastic_loss, redundancy_penalty, reinforce_loss
+from saccade.attention.pooling import BagPooling, ContextVectorPooling, MultiHopPooling, StructuredSelfAttention
 
-DIM, HEADS, HOPS, HEIGHT, WIDTH = 22, 2, 3, 7, 5
-LENGTHS = ("padding", "empty sentence", "holes")
-
-
-def heads(dtype: torch.dtype = torch.float64) -> MultiHeadAttention:
-    torch.manual_seed(1)
-    return MultiHeadAttention(DIM, KEY_DIM, heads=HEADS, value_dim=VALUE_DIM).to(dtype)
-
-
-def tensors(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
-    torch.manual_seed(2)
-    shapes = (BATCH, QUERY, DIM), (BATCH, KEY, KEY_DIM), (BATCH, KEY, VALUE_DIM)
-    query, key, value = (torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes)
-    return query, key, value
-
-
-def pool(dtype: torch.dtype = torch.float64) -> tuple[StructuredSelfAttention, Tensor]:
-    torch.manual_seed(1)
-    module = StructuredSelfAttention(KEY_DIM, 11, HOPS).to(dtype)
-    return module, torch.randn(BATCH, KEY, KEY_DIM, dtype=dtype, requires_grad=True)
-
-
-def gate(dtype: torch.dtype = torch.float64) -> tuple[SqueezeExcitation, Tensor]:
-    torch.manual_seed(1)
-    module = SqueezeExcitation(KEY_DIM, reduction=4).to(dtype)
-    return module, torch.randn(BATCH, KEY_DIM, HEIGHT, WIDTH, dtype=dtype, requires_grad=True)
-
-
-def weights_of(module: torch.nn.Module) -> dict:
-    return {name: scalars(parameter) for name, parameter in module.named_parameters()}
+EVERYWHERE = torch.ones(BATCH, KEY, dtype=torch.bool)
+LENGTHS = {**{kind: MASKS[kind] for kind in ("padding", "empty sentence", "holes")}, "no mask": EVERYWHERE}
+every_kind = pytest.mark.parametrize("name", KINDS)
 
 
 def stacked(nested: list) -> Tensor:
@@ -66,145 +42,121 @@ def same_forward_and_backward(ours: tuple, theirs: tuple, learned: list[Tensor])
         torch.testing.assert_close(*pair, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", ["padding", "a query that may look nowhere"])
-def test_multi_head_equals_the_loops(kind):
-    module, given, mask = heads(), tensors(), MASKS[kind]
-    bias = torch.randn(BATCH, QUERY, KEY, dtype=torch.float64)
-    ours = module(*given, mask=mask, bias=bias)[:2]
-    w, found = weights_of(module), []
+CALLS = [*((n, kind) for n in MASKED for kind in LENGTHS), *((n, None) for n in KINDS.keys() - MASKED.keys())]
+
+
+@pytest.mark.parametrize(("name", "kind"), sorted(CALLS, key=str))
+def test_equals_the_loops_of_the_paper_forward_and_backward(name, kind):
+    module, given = KINDS[name].module(), KINDS[name].given()
+    ours = parts(module(*given, mask=LENGTHS[kind]) if kind else module(*given))
+    w, found = {n: scalars(p) for n, p in module.named_parameters()}, []
     for b in range(BATCH):
-        rows = [scalars(x[b]) for x in given]
-        found.append(multi_head(*rows, full(mask)[b].tolist(), scalars(bias[b]), w, HEADS))
-    loops = tuple(stacked([sentence[side] for sentence in found]) for side in range(2))
+        allowed = [LENGTHS[kind][b].tolist()] if kind else []
+        found.append(KINDS[name].loops(*(scalars(x[b]) for x in given), *allowed, w))
+    loops = tuple(stacked([example[side] for example in found]) for side in range(len(ours)))
     same_forward_and_backward(ours, loops, [*given, *module.parameters()])
 
 
-@pytest.mark.parametrize("kind", LENGTHS)
-def test_pooling_equals_the_loops(kind):
-    (module, x), mask = pool(), MASKS[kind]
-    ours = module(x, mask=mask)[:2]
-    found = [structured(scalars(x[b]), mask[b].tolist(), weights_of(module)) for b in range(BATCH)]
-    loops = tuple(stacked([sentence[side] for sentence in found]) for side in range(2))
-    same_forward_and_backward(ours, loops, [x, *module.parameters()])
+@every_kind
+def test_gradients_are_right_to_the_second_order(name):
+    module, options = KINDS[name].module(), {"mask": MASKS["holes"]} if name in MASKED else {}
+
+    def call(*given: Tensor) -> tuple[Tensor, ...]:
+        return parts(module(*given, **options))
+
+    assert torch.autograd.gradcheck(call, KINDS[name].given(), fast_mode=True)
+    assert torch.autograd.gradgradcheck(call, KINDS[name].given(), fast_mode=True)
 
 
-def test_the_gate_equals_the_loops():
-    module, x = gate()
-    ours = module(x)
-    found = [squeeze_excitation(scalars(x[b]), weights_of(module)) for b in range(BATCH)]
-    loops = tuple(stacked([image[side] for image in found]) for side in range(2))
-    same_forward_and_backward((ours.output, ours.gate[..., 0, 0]), loops, [x, *module.parameters()])
-
-
-@every_mask
-def test_multi_head_equals_torch(kind):
-    ours, (query, key, value) = heads(), tensors()
-    theirs = torch.nn.MultiheadAttention(DIM, HEADS, kdim=KEY_DIM, vdim=VALUE_DIM, batch_first=True).double()
-    theirs.q_proj_weight.data, theirs.k_proj_weight.data = ours.query.weight.data, ours.key.weight.data
-    theirs.v_proj_weight.data, theirs.out_proj = ours.value.weight.data, ours.output
-    theirs.in_proj_bias.data = torch.cat([ours.query.bias, ours.key.bias, ours.value.bias]).data
-    mask = full(MASKS[kind])
-    hidden = ~mask.repeat_interleave(HEADS, 0)
-    context, weights = theirs(query, key, value, attn_mask=hidden, average_attn_weights=False)
-    attended = ours(query, key, value, mask=MASKS[kind])
-    looked = mask.any(-1)  # elsewhere torch's are NaN
-    torch.testing.assert_close(attended.context[looked], context[looked], rtol=0, atol=1e-12)
-    rows = looked[:, None].expand(-1, HEADS, -1)
-    torch.testing.assert_close(attended.weights[rows], weights[rows], rtol=0, atol=1e-12)
-    assert (attended.weights[~rows] == 0).all()
-
-
-@every_mask
-@pytest.mark.parametrize("with_bias", [False, True])
-def test_the_fused_path_equals_the_one_with_weights(kind, with_bias):
-    module, mask = heads(), MASKS[kind]
-    bias = torch.randn(1, QUERY, KEY, dtype=torch.float64) if with_bias else None
-    results = []
-    for need_weights in (True, False):
-        given = tensors()
-        attended = module(*given, mask=mask, bias=bias, need_weights=need_weights)
-        assert (attended.weights is None) != need_weights
-        attended.context.square().sum().backward()
-        results.append([attended.context, *(x.grad for x in given)])
-    for reference, fused in zip(*results, strict=True):
-        assert fused.isfinite().all()
-        torch.testing.assert_close(fused, reference, rtol=0, atol=1e-10)
-
-
-@every_mask
-def test_nothing_leaks_into_any_head_from_under_a_mask(kind):
-    module, mask = heads(), full(MASKS[kind])
-    clean, dirty = tensors(), tensors()
-    with torch.no_grad():
-        dirty[1][:, 4], dirty[2][:, 4] = float("nan"), float("inf")
-    before, after, blind = module(*clean, mask=mask), module(*dirty, mask=mask), ~mask[:, :, 4]
-    torch.testing.assert_close(after.context[blind], before.context[blind], rtol=0, atol=0)
-    assert after.context[~blind].isnan().all()
-
-
-def test_gradients_are_right_to_the_second_order():
-    module, mask = heads(), MASKS["a query that may look nowhere"]
-    (pooling, x), (gating, image) = pool(), gate()
-    for function, given in (
-        (lambda *t: module(*t, mask=mask)[:2], tensors()),
-        (lambda t: pooling(t, mask=MASKS["holes"])[:2], (x,)),
-        (lambda t: gating(t), (image,)),
-    ):
-        assert torch.autograd.gradcheck(function, given, fast_mode=True)
-        assert torch.autograd.gradgradcheck(function, given, fast_mode=True)
-
-
-def test_masking_equals_deleting():
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("poison", [0.0, float("nan"), float("inf")])
+def test_masking_equals_deleting(name, poison):
     kept = torch.tensor([0, 2, 3, 6])
     mask = torch.zeros(BATCH, KEY, dtype=torch.bool)
     mask[:, kept] = True
-    module, (query, key, value) = heads(), tensors()
-    masked, deleted = module(query, key, value, mask=mask), module(query, key[:, kept], value[:, kept])
-    torch.testing.assert_close(masked.context, deleted.context, rtol=0, atol=1e-12)
-    torch.testing.assert_close(masked.weights[..., kept], deleted.weights, rtol=0, atol=1e-12)
-    pooling, x = pool()
-    poisoned = x.detach().clone()
-    poisoned[:, [1, 4, 5]] = float("nan")
-    masked, deleted = pooling(poisoned, mask=mask), pooling(x[:, kept])
-    torch.testing.assert_close(masked.context, deleted.context, rtol=0, atol=1e-12)
-    torch.testing.assert_close(masked.weights[..., kept], deleted.weights, rtol=0, atol=1e-12)
-    assert (pooling(poisoned, mask=torch.zeros_like(mask)).context == 0).all()
+    module, (x,) = KINDS[name].module(), KINDS[name].given()
+    dirty = x.detach().clone()
+    dirty[:, [1, 4, 5]] = poison
+    masked, deleted = module(dirty, mask=mask), module(x[:, kept])
+    context, weights = masked.context, masked.weights[..., kept]
+    if name in LINEAR:  # a hidden step still asks, and its answer is its own affair
+        context, weights = context[:, kept], weights[:, :, kept]
+    torch.testing.assert_close(context, deleted.context, rtol=0, atol=1e-12)
+    torch.testing.assert_close(weights, deleted.weights, rtol=0, atol=1e-12)
+    assert (masked.weights[..., [1, 4, 5]] == 0).all()
+    nothing = module(dirty, mask=torch.zeros_like(mask))
+    assert (nothing.weights == 0).all()
+    if name in POOLING:
+        assert (nothing.context == 0).all()
+        empty = module(x[:, :0])
+        assert empty.context.shape == masked.context.shape
+        assert (empty.context == 0).all()
 
 
+@pytest.mark.parametrize("name", POOLING)
+def test_permuting_a_sequence_permutes_the_weights(name):
+    order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
+    module, (x,) = KINDS[name].module(), KINDS[name].given()
+    straight, permuted = module(x), module(x[:, order])
+    torch.testing.assert_close(permuted.weights, straight.weights[..., order], rtol=0, atol=1e-12)
+    torch.testing.assert_close(permuted.context, straight.context, rtol=0, atol=1e-12)
+    torch.testing.assert_close(straight.weights.sum(-1), torch.ones_like(straight.weights[..., 0]))
+
+
+@every_kind
+def test_a_batch_equals_its_singles(name):
+    module, given = KINDS[name].module(), KINDS[name].given()
+    whole = parts(module(*given))
+    for b in range(BATCH):
+        single = module(*(x[b : b + 1] for x in given))
+        fields = single[:2] if hasattr(single, "state") else single
+        for one, all_ in zip(fields, module(*given)[: len(fields)], strict=True):
+            torch.testing.assert_close(one[0], all_[b], rtol=0, atol=1e-12)
+    assert all(x.isfinite().all() for x in whole)
+
+
+@pytest.mark.parametrize("name", GATES | BOTH)
+def test_the_output_is_the_input_times_the_gates(name):
+    module, given = KINDS[name].module(), KINDS[name].given()
+    found = module(*given)
+    product = given[0]
+    for gate in found[1:]:
+        assert gate.dim() == 4
+        assert ((gate > 0) & (gate < 1)).all()
+        product = product * gate
+    torch.testing.assert_close(found.output, product, rtol=0, atol=1e-12)
+
+
+@every_kind
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_low_precision_and_autocast(dtype):
-    for made, call in (
-        (lambda t: (heads(t), tensors(t)), lambda m, g: m(*g).context),
-        (lambda t: (pool(t)[0], pool(t)[1:]), lambda m, g: m(*g).context),
-        (lambda t: (gate(t)[0], gate(t)[1:]), lambda m, g: m(*g).output),
-    ):
-        module, given = made(dtype)
-        low = call(module, given)
-        assert low.dtype == dtype
-        exact = call(module.double(), [x.double() for x in given])
-        torch.testing.assert_close(low.double(), exact, rtol=0.05, atol=0.05)
-        module, given = made(torch.float32)
-        with torch.autocast("cpu", torch.bfloat16):
-            low = call(module, given)
-        exact = call(module.double(), [x.double() for x in given])
-        torch.testing.assert_close(low.double(), exact, rtol=0.05, atol=0.05)
+def test_low_precision_and_autocast(name, dtype):
+    exact = parts(KINDS[name].module(dtype).double()(*(x.double() for x in KINDS[name].given(dtype))))
+    low = parts(KINDS[name].module(dtype)(*KINDS[name].given(dtype)))
+    for one, other in zip(low, exact, strict=True):
+        assert one.dtype == dtype
+        torch.testing.assert_close(one.double(), other, rtol=0.05, atol=0.05)
+    exact = parts(KINDS[name].module(torch.float32).double()(*(x.double() for x in KINDS[name].given(torch.float32))))
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = parts(KINDS[name].module(torch.float32)(*KINDS[name].given(torch.float32)))
+    for one, other in zip(cast, exact, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=0.05, atol=0.1)
 
 
-@pytest.mark.parametrize("which", ["multi-head", "fused", "self-attention", "a step", "pooling", "gate"])
-def test_compiles_whole_exports_and_reloads(which, tmp_path):
-    mask = MASKS["padding"]
-    (pooling, x), (gating, image) = pool(torch.float32), gate(torch.float32)
-    own = SelfAttention(DIM, heads=HEADS)
-    cache = KeyValueCache(*(torch.randn(BATCH, 3, DIM) for _ in range(2)), torch.ones(BATCH, 3, dtype=torch.bool))
-    module, given, options = {
-        "multi-head": (heads(torch.float32), tensors(torch.float32), {"mask": mask}),
-        "fused": (heads(torch.float32), tensors(torch.float32), {"mask": mask, "need_weights": False}),
-        "self-attention": (own, (torch.randn(BATCH, KEY, DIM),), {"mask": masks.causal(KEY)}),
-        "a step": (own, (torch.randn(BATCH, DIM),), {"state": cache}),
-        "pooling": (pooling, (x,), {"mask": mask}),
-        "gate": (gating, (image,), {}),
-    }[which]
-    given = tuple(t.detach() for t in given)
+@pytest.mark.parametrize("name", POOLING)
+def test_sums_of_low_precision_are_taken_in_float32(name):
+    module, (x,) = KINDS[name].module(torch.bfloat16), KINDS[name].given(torch.bfloat16)
+    if name != "multi-hop":
+        weights = module.score(x).softmax(-1)
+        assert weights.dtype == torch.float32
+        expected = (weights @ x.float()).bfloat16()
+        torch.testing.assert_close(module(x).context, expected if module.several else expected[:, 0], rtol=0, atol=0)
+
+
+@every_kind
+def test_compiles_whole_exports_and_reloads(name, tmp_path):
+    module = KINDS[name].module(torch.float32)
+    given = tuple(x.detach() for x in KINDS[name].given(torch.float32))
+    options = {"mask": MASKS["padding"]} if name in MASKED else {}
     expected = module(*given, **options)
     torch.compiler.reset()
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")(*given, **options)
@@ -212,71 +164,71 @@ def test_compiles_whole_exports_and_reloads(which, tmp_path):
     reloaded = torch.export.load(tmp_path / "module.pt2").module()(*given, **options)
     for found in (compiled, reloaded):
         assert type(found) is type(expected)
-        assert isinstance(found, Attended | Gated)
-        for mine, other in zip(found[:2], expected[:2], strict=True):
+        for mine, other in zip(parts(found), parts(expected), strict=True):
             torch.testing.assert_close(mine, other)
 
 
-@pytest.mark.parametrize("side", ["left", "right", "none"])
-def test_a_cache_equals_reading_all_at_once(side):
-    torch.manual_seed(1)
-    attend, x = SelfAttention(DIM, heads=HEADS).double(), torch.randn(3, KEY, DIM, dtype=torch.float64)
-    lengths = torch.tensor([[KEY], [4], [2]])
-    real = {
-        "left": torch.arange(KEY) >= KEY - lengths,
-        "right": torch.arange(KEY) < lengths,
-        "none": torch.ones(3, KEY, dtype=torch.bool),
-    }[side]
-    whole, state = attend(x, mask=real[:, None] & masks.causal(KEY)), attend.initial(3)
-    for i in range(KEY):
-        context, weights, state = attend(x[:, i], mask=real[:, i : i + 1], state=state)
-        torch.testing.assert_close(context, whole.context[:, i], rtol=0, atol=1e-12)
-        torch.testing.assert_close(weights, whole.weights[:, :, i, : i + 1], rtol=0, atol=1e-12)
-    assert state.key.shape == (3, KEY, DIM)
+@pytest.mark.parametrize("name", [*POOLING, *NON_LOCAL, *LINEAR])
+def test_without_weights_the_context_is_the_same(name):
+    module, given = KINDS[name].module(), KINDS[name].given()
+    without, found = module(*given, need_weights=False), module(*given)
+    assert without.weights is None
+    torch.testing.assert_close(without.context, found.context, rtol=0, atol=1e-12)
 
 
-class Stepped(NamedTuple):
-    logits: Tensor
-    weights: Tensor | None
-    state: KeyValueCache
+@pytest.mark.parametrize("chunk", [1, 3, 64])
+def test_linear_attention_is_one_thing_in_three_forms(chunk, monkeypatch):
+    """Parallel by its weights, chunk by chunk, and step by step; with steps that nobody may attend."""
+    monkeypatch.setattr(linear, "CHUNK", chunk)
+    attend, (x,) = KINDS["linear, causal"].module(), KINDS["linear, causal"].given()
+    for mask in LENGTHS.values():
+        whole, state = attend(x, mask=mask), attend.initial(BATCH)
+        heads = attend.value(x.masked_fill(~mask[..., None], 0.0)).unflatten(-1, (2, -1)).transpose(1, 2)
+        parallel = attend.output((whole.weights @ heads).transpose(1, 2).flatten(2))
+        torch.testing.assert_close(whole.context, parallel, rtol=0, atol=1e-12)
+        for i in range(KEY):
+            context, weights, state = attend(x[:, i], mask=mask[:, i : i + 1], state=state)
+            assert weights is None
+            torch.testing.assert_close(context, whole.context[:, i], rtol=0, atol=1e-12)
+        for one, other in zip(state, whole.state, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+        first = attend(x[:, :3], mask=mask[:, :3], state=attend.initial(BATCH))
+        rest = attend(x[:, 3:], mask=mask[:, 3:], state=first.state)
+        torch.testing.assert_close(torch.cat([first.context, rest.context], 1), whole.context, rtol=0, atol=1e-12)
 
 
-class Language(torch.nn.Module):
-    """One self-attention layer that writes: with its cache, or reading everything anew at each step."""
-
-    def __init__(self, cached: bool):
-        super().__init__()
-        torch.manual_seed(7)
-        self.embedding, self.attend = torch.nn.Embedding(7, DIM), SelfAttention(DIM, heads=HEADS)
-        self.output, self.cached = torch.nn.Linear(DIM, 7), cached
-        self.double()
-
-    def step(self, token: Tensor, memory: Tensor, state: KeyValueCache) -> Stepped:
-        x = self.embedding(token) + memory
-        if self.cached:
-            context, _, state = self.attend(x, state=state)
-        else:  # what was written so far stands in the cache as it was put in
-            seen = torch.cat([state.key, x[:, None]], 1)
-            mask = torch.cat([state.mask, state.mask.new_ones(len(x), 1)], 1)
-            context = self.attend(seen, mask=masks.causal(seen.shape[1])).context[:, -1]
-            state = KeyValueCache(seen, seen, mask)
-        # The weights over a cache grow with every step; a search shows those over a memory, which does not.
-        return Stepped(self.output(torch.tanh(context)), None, state)
+def test_linear_attention_is_as_exact_over_long_sequences():
+    """2,000 steps in float32: the running sums lose no more than the written-out form does."""
+    torch.manual_seed(4)
+    q, k, v = (torch.randn(1, 1, 2000, 16, dtype=torch.float64) for _ in range(3))
+    exact = linear.causal_linear_attention(q, k, v)[0]
+    low = [x.float() for x in (q, k, v)]
+    ours = (linear.causal_linear_attention(*low)[0] - exact).abs().max()
+    written = linear.linear_weights(low[0], low[1], torch.ones(1, 2000, 2000, dtype=torch.bool).tril()) @ low[2]
+    assert ours <= 2 * (written - exact).abs().max()
 
 
-@pytest.mark.parametrize("beam", [1, 2, 4])
-def test_a_cache_gives_the_same_answers_as_reading_anew_under_beam_search(beam):
-    symbols, limits, found = Symbols(0, 1, (0,)), [6, 9, 4], []
-    for cached in (True, False):
-        model = Language(cached)
-        memory = torch.randn(3, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-        with torch.inference_mode():
-            state = model.attend.initial(3)
-            answers = beam_search(model, memory, state, symbols, limits, beam)
-            found.append([*answers, greedy(model, memory, model.attend.initial(3), symbols, limits)])
-    for one, other in zip(*found, strict=True):
-        assert [h.tokens for h in one] == [h.tokens for h in other]
-        assert [h.score for h in one] == pytest.approx([h.score for h in other], abs=1e-5)
+def test_places_of_an_image_are_a_memory_row_by_row():
+    x = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5)
+    found = regions(x)
+    assert found.shape == (2, 20, 3)
+    assert found[1, 7].tolist() == x[1, :, 1, 2].tolist()
+
+
+def test_a_normed_spatial_gate_learns_its_batch():
+    gate, x = SpatialGate(3), torch.randn(5, 3, 7, 5)
+    gate(x)
+    assert gate.norm.running_mean.abs().item() > 0
+    gate.eval()
+    kept = gate.norm.running_mean.clone()
+    gate(x)
+    torch.testing.assert_close(gate.norm.running_mean, kept)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, 3), (8, 3), (64, 3), (128, 5), (256, 5), (512, 5), (2048, 7)])
+def test_the_kernel_of_efficient_channel_attention_follows_the_channels(channels, size):
+    """Wang et al. 2020, eq. 12: the odd number that is nearest."""
+    assert EfficientChannelGate(channels).kernel.kernel_size == (size,)
 
 
 def test_losses():
@@ -289,6 +241,12 @@ def test_losses():
             covered = [a + c for a, c in zip(row, covered, strict=True)]
     real = torch.tensor([[True, True, True], [True, True, False]])
     assert coverage_loss(weights, real).tolist() == pytest.approx(expected, abs=1e-12)
+    slots, missing = MASKS["padding"], [0.0] * BATCH
+    for b in range(BATCH):
+        for j in range(KEY):
+            looked = sum(weights[b, i, j].item() for i in range(QUERY) if real[b, i])
+            missing[b] += (1 - looked) ** 2 * slots[b, j].item()
+    assert doubly_stochastic_loss(weights, real, memory_mask=slots).tolist() == pytest.approx(missing, abs=1e-12)
     gram = weights @ weights.mT - torch.eye(QUERY)
     torch.testing.assert_close(redundancy_penalty(weights), (gram**2).sum((1, 2)))
     chances, reward = torch.randn(5, requires_grad=True), torch.randn(5, requires_grad=True)
@@ -298,36 +256,65 @@ def test_losses():
     assert reward.grad is None
 
 
+def pool(x: Tensor, **options: Tensor) -> object:
+    return ContextVectorPooling(KEY_DIM, 11)(x, **options)
+
+
+def gate(x: Tensor) -> object:
+    return SqueezeExcitation(KEY_DIM, 4)(x)
+
+
+def sca(query: Tensor) -> object:
+    return SpatialChannelAttention(11, KEY_DIM, 3)(torch.zeros(2, KEY_DIM, 7, 5), query)
+
+
+def linear_step(x: Tensor, state: object, causal: bool = True) -> object:
+    return LinearAttention(14, heads=2, causal=causal)(x, state=state)
+
+
 WRONG = {
-    "heads must divide query_dim = 22; got 3": lambda: MultiHeadAttention(DIM, KEY_DIM, heads=3),
-    "value must be [batch, key, 5]; got [2, 7, 4]": lambda: heads()(
-        *tensors()[:2], torch.zeros(BATCH, KEY, 4, dtype=torch.float64)
+    "x must be [batch, key, 13]; got [2, 7, 12]": lambda: pool(torch.zeros(2, 7, 12)),
+    "mask must be [batch, key] = [2, 7]; got [2, 3, 7]": lambda: pool(
+        torch.zeros(2, 7, 13), mask=torch.ones(2, 3, 7).bool()
     ),
-    "x must be [batch, query, 22]; got [2, 7, 13]": lambda: SelfAttention(DIM, heads=2)(torch.zeros(2, 7, 13)),
-    "a step must be [batch, 22]; got [2, 7, 22]": lambda: own_step(torch.zeros(2, 7, DIM)),
-    "state must be a KeyValueCache of [3, steps, 22]; got [2, 0, 22]": lambda: own_step(torch.zeros(3, DIM)),
-    "state must be a KeyValueCache of [2, steps, 22]; got tuple": lambda: SelfAttention(DIM, heads=2)(
-        torch.zeros(2, DIM), state=(1, 2)
-    ),
-    "state must be a KeyValueCache of [2, steps, 22]; got [2, 0, 26]": lambda: SelfAttention(DIM, heads=2)(
-        torch.zeros(2, DIM), state=SelfAttention(26, heads=2).initial(2)
-    ),
-    "x must be [batch, key, 13]; got [2, 7, 12]": lambda: pool(torch.float32)[0](torch.zeros(2, 7, 12)),
-    "mask must be [batch, key] = [2, 7]; got [2, 3, 7]": lambda: pool(torch.float32)[0](
-        torch.zeros(2, 7, 13), mask=torch.ones(2, 3, 7, dtype=torch.bool)
+    "mask must be boolean, True = may attend; got lengths: use masks.padding(lengths, size)": lambda: pool(
+        torch.zeros(2, 7, 13), mask=torch.tensor([7, 3])
     ),
     "hops must be at least 1; got 0": lambda: StructuredSelfAttention(3, 5, 0),
-    "x must be [batch, 13, height, width]; got [2, 7, 5, 13]": lambda: gate(torch.float32)[0](torch.zeros(2, 7, 5, 13)),
+    "hops must be at least 1; got -1": lambda: MultiHopPooling(3, -1),
+    "hidden_dim must be at least 1; got 0": lambda: BagPooling(3, 0),
+    "x must be [batch, 13, height, width]; got [2, 7, 5, 13], channels last: x.permute(0, 3, 1, 2) puts them second": (
+        lambda: gate(torch.zeros(2, 7, 5, 13))
+    ),
+    "x must be [batch, 13, height, width]; got [2, 12, 7, 5]": lambda: gate(torch.zeros(2, 12, 7, 5)),
+    "x must have at least one place; got [2, 13, 0, 5]": lambda: gate(torch.zeros(2, 13, 0, 5)),
     "reduction must be at least 1; got 0": lambda: SqueezeExcitation(3, 0),
-    "x must be torch.float32, as the weights of SqueezeExcitation; got torch.float64": lambda: gate(torch.float32)[0](
+    "x must be torch.float32, as the weights of SqueezeExcitation; got torch.float64": lambda: gate(
         torch.zeros(2, 13, 7, 5).double()
     ),
+    "x must be [batch, channels, height, width]; got [2, 7, 5]": lambda: SpatialGate()(torch.zeros(2, 7, 5)),
+    "kernel_size must be odd, so that it has a middle; got 4": lambda: SpatialGate(4),
+    "kernel_size must be odd, so that it has a middle; got 0": lambda: ConvolutionalBlockAttention(8, kernel_size=0),
+    "query must be [batch, query_dim] = [2, 11]; got [3, 11]": lambda: sca(torch.zeros(3, 11)),
+    "order must be channel-spatial or spatial-channel; got 'both'": lambda: SpatialChannelAttention(
+        3, 3, 3, order="both"
+    ),
+    "pairs must be gaussian, embedded, dot or concatenation; got 'sum'": lambda: NonLocalBlock(3, pairs="sum"),
+    "x must be [batch, 13, height, width]; got [2, 7, 5, 13]": lambda: NonLocalBlock(13)(torch.zeros(2, 7, 5, 13)),
+    "x must be [batch, channels, height, width]; got [2, 12]": lambda: regions(torch.zeros(2, 12)),
+    "heads must divide dim = 7; got 2": lambda: LinearAttention(7, heads=2),
+    "x must be [batch, query, 14]; got [2, 14]": lambda: linear_step(torch.zeros(2, 14), None),
+    "a step must be [batch, 14], or several [batch, steps, 14]; got [2, 3, 13]": lambda: linear_step(
+        torch.zeros(2, 3, 13), LinearAttention(14, heads=2).initial(2)
+    ),
+    "state must be a LinearState of [2, 2, 7, 7]; got [3, 2, 7, 7]": lambda: linear_step(
+        torch.zeros(2, 14), LinearAttention(14, heads=2).initial(3)
+    ),
+    "state must be a LinearState of [2, 2, 7, 7]; got tuple": lambda: linear_step(torch.zeros(2, 14), (1, 2)),
+    "a state is for causal attention; got one for LinearAttention(causal=False)": lambda: linear_step(
+        torch.zeros(2, 14), LinearState(torch.zeros(2, 2, 7, 7), torch.zeros(2, 2, 7)), causal=False
+    ),
 }
-
-
-def own_step(x: Tensor) -> Attended:
-    attend = SelfAttention(DIM, heads=2)
-    return attend(x, state=attend.initial(2))
 
 
 @pytest.mark.parametrize("message", WRONG)

@@ -287,6 +287,10 @@ def attend(name: str, query, key, value, mask, bias, noise, w, half_width: int) 
         chunk = 4 if name == "mocha" else None
         noise = None if hard_decoding else noise
         return monotonic_twins.attend(query, key, value, mask, bias, noise, w, chunk)[:2]
+    if name == "visual":  # Xu et al. 2015, §4.2.1
+        contexts, alignment = content(parse("additive"), query, key, value, mask, bias, noise, w, half_width)
+        betas = [torch.sigmoid(dot(w["gate.weight"][0], s) + w["gate.bias"][0]) for s in query]
+        return [[beta * x for x in row] for beta, row in zip(betas, contexts, strict=True)], alignment
     if name in STATEFUL:
         return STATEFUL[name](query, key, value, mask, bias, noise, w)
     return content(parse(name), query, key, value, mask, bias, noise, w, half_width)
