@@ -32,6 +32,7 @@ types: $(INSTALLED)
 benchmarks: $(INSTALLED) .venv-bench/installed
 	$(BIN)/python benchmarks/additive.py
 	$(BIN)/python benchmarks/mechanisms.py
+	$(BIN)/python benchmarks/heads.py
 	$(BIN)/python benchmarks/times.py
 
 $(INSTALLED): pyproject.toml constraints.txt

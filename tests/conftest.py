@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -50,3 +51,13 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     options = TranslateOptions(level="char", embedding=16, hidden=32, epochs=40, batch_size=16, learning_rate=0.01)
     fit(folder, options, Start(PairFile((digits,)), None), device="cpu", say=lambda line: None)
     return folder
+
+
+@pytest.fixture(scope="session")
+def keras() -> ModuleType:
+    """Keras on PyTorch, where it is installed."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    module = pytest.importorskip("keras", reason="needs Keras: pip install 'saccade[dev]'")
+    if module.backend.backend() != "torch":
+        pytest.skip(f"Keras was loaded with another backend: {module.backend.backend()}")
+    return module

@@ -1,7 +1,5 @@
 """Equal to what others ship, where somebody ships it."""
 
-import os
-
 import pytest
 import torch
 from laws import BATCH, KEY, MASKS, QUERY, full
@@ -12,15 +10,6 @@ from saccade.attention.additive import AdditiveAttention, additive_scores
 from saccade.attention.multiplicative import DotAttention, ScaledDotAttention
 
 DIM, VALUE_DIM = 11, 5
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ["KERAS_BACKEND"] = "torch"
-    module = pytest.importorskip("keras", reason="needs Keras: pip install 'saccade[dev]'")
-    if module.backend.backend() != "torch":
-        pytest.skip(f"Keras was loaded with another backend: {module.backend.backend()}")
-    return module
 
 
 def tensors() -> tuple[Tensor, Tensor, Tensor]:
