@@ -30,6 +30,7 @@ from saccade.attention.pooling import (
 from saccade.attention.positions import Alibi, BucketedBias, RelativeVectors, Rotary
 from saccade.attention.results import Attended, dense
 from saccade.attention.selfattention import SelfAttention
+from saccade.layers.positions import LearnedPositions, SinusoidalPositions
 from saccade.normalizers import Sparsemax
 
 HERE = Path(__file__).parent
@@ -164,6 +165,10 @@ def untrained(name: str) -> tuple[nn.Module, Any]:
         case "linear":
             attend = LinearAttention(DIM + 1, heads=2, causal=True).double()
             found = attend(9 * padded)
+        case "sinusoidal" | "learned-positions":
+            placed = SinusoidalPositions(DIM + 1) if name == "sinusoidal" else LearnedPositions(DIM + 1, DIM)
+            attend = nn.Sequential(placed, SelfAttention(MultiHeadAttention(DIM + 1, DIM + 1, heads=2))).double()
+            found = attend(3 * padded)
         case "visual":
             attend = VisualAttention(DIM, DIM, HIDDEN).double()
             found = attend(9 * query, 9 * key, key)

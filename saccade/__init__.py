@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from saccade import decoding, kernels, masks, normalizers
+    from saccade import decoding, kernels, masks, migrate, normalizers
     from saccade.attention.additive import AdditiveAttention, ConcatAttention, TanhSumAttention
     from saccade.attention.base import Attention
     from saccade.attention.build import build
@@ -55,6 +55,13 @@ if TYPE_CHECKING:
     from saccade.attention.windows import LocalMonotonic, LocalPredictive
     from saccade.kernels import additive_attention, additive_scores
     from saccade.layers.hierarchical import HierarchicalEncoder
+    from saccade.layers.positions import LearnedPositions, SinusoidalPositions
+    from saccade.layers.transformer import (
+        TransformerDecoder,
+        TransformerDecoderLayer,
+        TransformerEncoder,
+        TransformerEncoderLayer,
+    )
     from saccade.lens.show import show, show_weights
     from saccade.tasks.translate import Translator, load
 
@@ -84,6 +91,7 @@ _WHERE = {
     "GaussianMixtureV2bAttention": "attention.mixture",
     "GeneralAttention": "attention.multiplicative",
     "HierarchicalEncoder": "layers.hierarchical",
+    "LearnedPositions": "layers.positions",
     "LinearAttention": "attention.linear",
     "LocalMonotonic": "attention.windows",
     "LocalPredictive": "attention.windows",
@@ -102,11 +110,16 @@ _WHERE = {
     "Rotary": "attention.positions",
     "ScaledDotAttention": "attention.multiplicative",
     "SelfAttention": "attention.selfattention",
+    "SinusoidalPositions": "layers.positions",
     "SpatialChannelAttention": "attention.images",
     "SpatialGate": "attention.gates",
     "SqueezeExcitation": "attention.gates",
     "StructuredSelfAttention": "attention.pooling",
     "TanhSumAttention": "attention.additive",
+    "TransformerDecoder": "layers.transformer",
+    "TransformerDecoderLayer": "layers.transformer",
+    "TransformerEncoder": "layers.transformer",
+    "TransformerEncoderLayer": "layers.transformer",
     "Translator": "tasks.translate",
     "VisualAttention": "attention.images",
     "Windowed": "attention.results",
@@ -132,7 +145,7 @@ _WHERE = {
     "show": "lens.show",
     "show_weights": "lens.show",
 }
-_MODULES = ("decoding", "kernels", "masks", "normalizers")
+_MODULES = ("decoding", "kernels", "masks", "migrate", "normalizers")
 
 __all__ = [
     "AdditiveAttention",
@@ -160,6 +173,7 @@ __all__ = [
     "GaussianMixtureV2bAttention",
     "GeneralAttention",
     "HierarchicalEncoder",
+    "LearnedPositions",
     "LinearAttention",
     "LocalMonotonic",
     "LocalPredictive",
@@ -178,11 +192,16 @@ __all__ = [
     "Rotary",
     "ScaledDotAttention",
     "SelfAttention",
+    "SinusoidalPositions",
     "SpatialChannelAttention",
     "SpatialGate",
     "SqueezeExcitation",
     "StructuredSelfAttention",
     "TanhSumAttention",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Translator",
     "VisualAttention",
     "Windowed",
@@ -203,6 +222,7 @@ __all__ = [
     "kernels",
     "load",
     "masks",
+    "migrate",
     "mixture_weights",
     "multihead",
     "normalizers",

@@ -179,12 +179,13 @@ def _rows(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _select(tree: Any, index: Tensor, batch: int) -> Any:
-    """One `index_select` on every tensor of a nested NamedTuple whose first axis is the batch."""
-    if tree is None:
-        return None
+    """One `index_select` on every tensor of nested tuples whose first axis is the batch."""
     if isinstance(tree, Tensor):
         return tree.index_select(0, index) if tree.shape[0] == batch else tree
-    return type(tree)(*(_select(part, index, batch) for part in tree))
+    if not isinstance(tree, tuple):
+        return tree
+    parts = (_select(part, index, batch) for part in tree)
+    return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
 
 
 def _device_of(tree: Any) -> Tensor:

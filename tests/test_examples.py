@@ -59,6 +59,13 @@ def test_an_example_compiles_and_takes_the_front_door(path):
 
 
 @each
+def test_an_example_hides_no_package(path):
+    """What runs an example puts its folder first: Numba looks for `coverage`, and ran the example of that name."""
+    assert path.stem not in sys.stdlib_module_names
+    assert path.stem not in ("coverage", "torch", "numpy", "numba", "keras", "matplotlib")
+
+
+@each
 def test_an_example_can_be_read_in_two_minutes(path):
     assert 40 <= len(path.read_text("utf-8").splitlines()) <= 115
 

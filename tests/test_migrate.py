@@ -1,11 +1,13 @@
 """Converted weights give the answers of the libraries that they come from; these are written as their programs are."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import saccade
 from saccade import masks, migrate
 
 BATCH, QUERY, KEY, DIM, UNITS = 2, 3, 7, 6, 5
@@ -252,3 +254,17 @@ def test_mistakes(keras):
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             migrate.from_keras(layer)
+
+
+def test_the_page_names_what_there_is():
+    """Every name of ours in docs/migrate.md exists."""
+    page = (Path(__file__).parents[1] / "docs" / "migrate.md").read_text("utf-8")
+    rows = [line.split("|")[2] for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 35
+    for row in rows:
+        for name in re.findall(r"(?<![.\w])([A-Z]\w+)(?=[(`])", row):
+            assert hasattr(saccade, name) or hasattr(saccade.normalizers, name), name
+    for name in re.findall(r"`migrate\.(\w+)", page):
+        assert hasattr(migrate, name), name
+    for name in re.findall(r"masks\.(\w+)", page):
+        assert hasattr(masks, name), name

@@ -48,6 +48,12 @@ def test_the_tables_are_the_measured_ones(name):
     assert additive.table(measured) in text
     for figure in (f"{measured['memory']['mebibytes']:.0f} MiB", f"{measured['first_call']['seconds']:.2f}"):
         assert figure in text
+    import heads
+
+    measured = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_text("utf-8"))
+    for line in heads.tables(measured).splitlines():
+        if re.search(r"\d", line):
+            assert line in text
     local = json.loads((ROOT / "benchmarks" / "results" / "mechanisms.json").read_text("utf-8"))["local"]
     for name in ("local-m", "local-p"):
         assert re.search(rf"{local[name]['ratio']:.1f}\D{{0,4}}{name}", text)
@@ -69,7 +75,9 @@ def test_the_tree_is_the_house(name):
         assert any(place.exists() for place in places), f"{part} is not there"
 
 
-@pytest.mark.parametrize("name", [*READMES, "CHANGELOG.md", "LOG.md", "docs/contract.md", "docs/catalogue.md"])
+@pytest.mark.parametrize(
+    "name", [*READMES, "CHANGELOG.md", "LOG.md", "docs/contract.md", "docs/catalogue.md", "docs/migrate.md"]
+)
 def test_links_lead_somewhere(name):
     for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text("utf-8")):
         assert link.startswith("https://") or (ROOT / name).parent.joinpath(link).exists(), link

@@ -57,6 +57,10 @@ class Attention(nn.Module):
         """Projected keys at the places from `start` on, for mechanisms that turn a key to its place."""
         return key
 
+    def completed(self, memory: Memory) -> Memory:
+        """A memory with what stands behind the slots of every one, for mechanisms that have such."""
+        return memory
+
     def prepare(self, key: Tensor) -> Any:
         """What a kernel makes of the projected keys once, or None."""
         return None
@@ -105,7 +109,7 @@ class Attention(nn.Module):
         key = self.placed(self.project_key(key), start)
         # Under masks that differ by query, what one query must not see would be in what is made for all of them.
         prepared = self.prepare(key) if pattern is None and (mask is None or not masks.differs(mask)) else None
-        return Memory(key, self.project_value(value), mask, prepared, start, pattern)
+        return self.completed(Memory(key, self.project_value(value), mask, prepared, start, pattern))
 
     def read(
         self,

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout, pad
 
-from saccade import kernels, masks, normalizers
+from saccade import kernels, normalizers
 from saccade.attention.base import Asked, Attention, Noise
 from saccade.attention.fused import fused_multihead, patterned_multihead, with_heads
 from saccade.attention.positions import Positions
@@ -222,25 +222,19 @@ class MultiHeadAttention(Attention):
         projected: Tensor = self.value(value)
         return projected
 
-    def remember(
-        self,
-        key: Float[Tensor, "batch key key_dim"],
-        value: Float[Tensor, "batch key value_dim"],
-        *,
-        mask: masks.Mask | None = None,
-        start: int | Tensor = 0,
-    ) -> Memory:
-        """Project keys and values once, for every query; the sinks come behind them."""
-        if self.sinks and isinstance(mask, masks.Pattern):
-            mask = mask.dense(key.shape[1], device=key.device)
-        memory = super().remember(key, value, mask=mask, start=start)
+    def completed(self, memory: Memory) -> Memory:
+        """The sinks come behind the slots."""
         for sink in self.sinks:
+            batch = len(memory.key)
             if sink == "learned":
-                rows = [x.expand(len(key), 1, -1) for x in (self.sink_key, self.sink_value)]
+                rows = [x.expand(batch, 1, -1) for x in (self.sink_key, self.sink_value)]
             else:
-                rows = [x.new_zeros(len(key), 1, x.shape[2]) for x in (memory.key, memory.value)]
+                rows = [x.new_zeros(batch, 1, x.shape[2]) for x in (memory.key, memory.value)]
             key, value = torch.cat([memory.key, rows[0]], 1), torch.cat([memory.value, rows[1]], 1)
-            memory = Memory(key, value, None if memory.mask is None else pad(memory.mask, (0, 1), value=True))
+            mask, slots = memory.mask, memory.key.shape[1]
+            if memory.pattern is not None:
+                mask = memory.pattern.dense(slots, device=key.device)
+            memory = Memory(key, value, None if mask is None else pad(mask, (0, 1), value=True))
         return memory
 
     def nothing(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from saccade.kernels import Prepared
 from saccade.masks import Pattern
 
 Kind = TypeVar("Kind", bound=type)
+_EXPORTABLE: dict[str, type] = {}
 
 
 def exportable(kind: Kind) -> Kind:
@@ -17,6 +18,7 @@ def exportable(kind: Kind) -> Kind:
 
     A saved program also holds the inputs that it was made with, which are loaded with `weights_only=True`.
     """
+    assert _EXPORTABLE.setdefault(kind.__name__, kind) is kind, f"two kinds are called {kind.__name__}"
     _register_namedtuple(kind, serialized_type_name=f"saccade.{kind.__name__}")
     torch.serialization.add_safe_globals([kind])
     return kind

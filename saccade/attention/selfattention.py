@@ -68,7 +68,7 @@ class SelfAttention(nn.Module):
         """
         like = next(self.attend.parameters(), torch.zeros(())) if like is None else like
         one = like.new_zeros(batch, 1, self.dim)
-        memory, nothing = self.attend.remember(one, one), one.bool()[:, :0, 0]
+        memory, nothing = self.attend.remember(one, one), torch.zeros_like(one[:, :0, 0], dtype=torch.bool)
         return KeyValueCache(memory.key[:, :0], memory.value[:, :0], nothing, nothing.sum(1))
 
     def forward(
@@ -104,6 +104,7 @@ class SelfAttention(nn.Module):
         )
         # Nothing that was cached may come back as NaN: hidden steps were zeroed before they were projected.
         memory = Memory(cache.key, cache.value, cache.mask[:, None] & places, start=cache.steps - slots)
+        memory = self.attend.completed(memory)
         context, weights, _ = self.attend.read(x, memory, bias=bias, need_weights=need_weights)
         past = slots if self.pattern.before is None else min(self.pattern.before, slots)
         key, value, mask = (part[:, slots - past :] for part in cache[:3])
@@ -114,6 +115,8 @@ class SelfAttention(nn.Module):
         own = self.pattern
         if own.before is own.after is None:
             return mask
+        if isinstance(mask, Tensor):
+            masks.with_axes(mask, len(x), x.shape[1], x.shape[1], self.attend.heads)
         if mask is None or (isinstance(mask, Tensor) and mask.dim() == 2):
             return own._replace(padding=mask)
         if isinstance(mask, Tensor):
@@ -135,10 +138,11 @@ class SelfAttention(nn.Module):
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask
         masks.check_padding(mask, *x.shape[:2])
         step = self.attend.remember(x, x, mask=mask, start=state.steps)
-        for name, mine, cached in (("keys", step.key, state.key), ("values", step.value, state.value)):
+        key, value = (part[:, : x.shape[1]] for part in step[:2])  # without what stands behind every memory
+        for name, mine, cached in (("keys", key, state.key), ("values", value, state.value)):
             if cached.shape[0] != len(x) or cached.shape[2:] != mine.shape[2:]:
                 expected = f"KeyValueCache with {name} of [{len(x)}, steps, {mine.shape[2]}]"
                 raise ValueError(f"state must be a {expected}; got {list(cached.shape)}")
             check_alike("x", x, "the cache", cached)
-        key, value = torch.cat([state.key, step.key], 1), torch.cat([state.value, step.value], 1)
+        key, value = torch.cat([state.key, key], 1), torch.cat([state.value, value], 1)
         return KeyValueCache(key, value, torch.cat([state.mask, mask], 1), state.steps + x.shape[1])

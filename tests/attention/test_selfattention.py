@@ -31,6 +31,7 @@ MECHANISMS = {
     ),
     "relative vectors": lambda: MultiHeadAttention(DIM, DIM, heads=2, positions=RelativeVectors(11, furthest=2)),
     "content heads": lambda: ContentHeadAttention(DIM, DIM, AdditiveAttention(11, 11, 5), heads=2),
+    "sinks": lambda: MultiHeadAttention(DIM, DIM, heads=2, sinks=["learned", "zero"]),
     "additive": lambda: AdditiveAttention(DIM, DIM, 17),
     "general, sparse": lambda: GeneralAttention(DIM, DIM, normalizer=Sparsemax()),
     "dot": lambda: DotAttention(DIM),
@@ -66,8 +67,10 @@ def test_step_by_step_equals_all_at_once(name, side, places):
     for i in range(KEY):
         context, weights, state = attend(x[:, i], mask=mask[:, i : i + 1], state=state)
         torch.testing.assert_close(context, whole.context[:, i], rtol=0, atol=1e-12)
-        first = i + 1 - weights.shape[-1]
-        torch.testing.assert_close(weights, whole.weights[..., i, first : i + 1], rtol=0, atol=1e-12)
+        sinks = whole.weights.shape[-1] - KEY
+        first = i + 1 - (weights.shape[-1] - sinks)
+        expected = torch.cat([whole.weights[..., i, first : i + 1], whole.weights[..., i, KEY:]], -1)
+        torch.testing.assert_close(weights, expected, rtol=0, atol=1e-12)
         assert (whole.weights[..., i, :first] == 0).all()
     assert state.key.shape[1] == places.get("before", KEY), "the cache holds what later steps may read, and no more"
     assert state.steps.tolist() == [KEY] * 3
@@ -155,7 +158,9 @@ class Language(torch.nn.Module):
 
 @pytest.mark.parametrize("beam", [1, 2, 4])
 @pytest.mark.parametrize("side", ["left", "right", "none"])
-@pytest.mark.parametrize("name", ["multi-head", "grouped, rotary", "alibi", "buckets", "relative vectors", "additive"])
+@pytest.mark.parametrize(
+    "name", ["multi-head", "grouped, rotary", "alibi", "buckets", "relative vectors", "sinks", "additive"]
+)
 def test_a_cache_gives_the_same_answers_as_reading_anew(name, side, beam):
     symbols, limits, found = Symbols(0, 1, (0,)), [6, 9, 4], []
     mask = real(side)
@@ -211,6 +216,9 @@ WRONG = {
     "mask of a step must be boolean, [batch, steps]; got a Pattern": lambda: step(
         torch.zeros(2, DIM), mask=masks.Pattern(after=0)
     ),
+    "mask must be boolean, True = may attend; got lengths: use masks.padding(lengths, size)": lambda: SelfAttention(
+        DotAttention(DIM), before=2
+    )(torch.zeros(2, 7, DIM), mask=torch.tensor([7, 3])),
     "self-attention needs query_dim = key_dim, as one sequence is both; got 3 and 5": lambda: SelfAttention(
         GeneralAttention(3, 5)
     ),

@@ -4,7 +4,7 @@ Additive attention looks at both 4s at once, twice: it says the right digits and
 Coverage (See et al. 2017, §2.3) adds the sum of all weights so far to the score; the sum goes round as a state, into
 `read` and out of it. As in the paper `coverage_loss`, the cost of reading again, comes in after a first phase.
 
-    python examples/coverage.py [picture.png]          reads each slot once, 90 % of the time
+    python examples/coverage_attention.py [picture.png]          reads each slot once, 90 % of the time
 """
 
 import sys
