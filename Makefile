@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	$(BIN)/saccade demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist worksteal
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -q

@@ -16,8 +16,11 @@ _TITLES = {
     "stateful": "mechanisms that carry a state",
     "pointer": "pointing",
     "baseline": "to compare with",
-    "heads": "several heads (not for --attention)",
-    "other": "other kinds (not for --attention)",
+    "heads": "several heads, and a sequence that reads itself (from Python, as all that follow)",
+    "positions": "what heads know of places",
+    "pooling": "pooling",
+    "images": "images",
+    "gates": "gates",
 }
 
 

@@ -17,6 +17,7 @@ from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
 from saccade.tasks.options import TranslateOptions
 from saccade.tasks.translate import Translator, load, new_model, pick_device
 from saccade.training.callbacks import LAST, AtomicCheckpoints, AveragedWeights, KeepBest, checkpointing
+from saccade.training.interrupt import Interruptible
 from saccade.training.module import Plan, RoundOfBatches, TrainingModule, ValidationBatches, plan
 from saccade.training.prepare import Prepared, Say, Start, prepare, say
 from saccade.training.progress import ProgressBar
@@ -93,8 +94,8 @@ def _train(
         model.load_state_dict(Run(parent).read_weights())
     module = TrainingModule(model, options, course)
     batches = RoundOfBatches(module, prepared.training, schedule), ValidationBatches(prepared.validation)
-    with _quiet(), _threads(model):
-        trainer = _trainer(run, options, course, device, watch)
+    with _quiet(), _threads(model), Interruptible() as interruptible:
+        trainer = _trainer(run, options, course, device, [interruptible, *watch])
         try:
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning turns Ctrl-C into an exit of its own

@@ -1,5 +1,6 @@
 """Training: plans, runs, resuming after any death, fine-tuning."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -240,6 +242,27 @@ def test_skipped_and_long_pairs_are_reported(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a process limit of POSIX")
+class Swallowed(pl.Callback):
+    """An interrupt that falls where nobody hears it."""
+
+    steps = 0
+
+    def on_train_batch_start(self, trainer, *rest):
+        self.steps += 1
+        if self.steps == 5:
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_that_was_swallowed_is_obeyed_between_steps(tmp_path, digits):
+    watch, before = Swallowed(), signal.getsignal(signal.SIGINT)
+    start = Start(PairFile((digits,)), None)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "run", SMALL, start, device="cpu", say=lambda line: None, watch=[watch])
+    assert watch.steps == 5
+    assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, digits):
     """A limit on file size stands in for a full disk: weights and checkpoint cannot be written."""
     program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
