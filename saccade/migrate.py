@@ -66,9 +66,7 @@ def from_keras(layer: Any, *, dim: int | None = None) -> Attention:
 def _heads_of_keras(weights: Weights, config: Mapping[str, Any]) -> MultiHeadAttention:
     query, key, value, output = (weights[f"{part}/kernel"] for part in ("query", "key", "value", "attention_output"))
     if query.dim() != 3 or output.dim() != 3:
-        raise ValueError(
-            f"attention must be over one axis; got kernels of {list(query.shape)} and {list(output.shape)}"
-        )
+        raise ValueError(f"attention must be over one axis; got kernels {list(query.shape)} and {list(output.shape)}")
     if output.shape[2] != query.shape[0]:
         raise ValueError(f"output_shape must be the width of the query, {query.shape[0]}; got {output.shape[2]}")
     if config.get("use_gate"):

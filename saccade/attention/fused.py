@@ -72,7 +72,7 @@ def patterned_multihead(query: Tensor, key: Tensor, value: Tensor, pattern: Patt
 
     - Causal and nothing else: the kernel that knows it.
     - A window on both sides (or causal): blocks of queries, each with the slots its windows reach. FlexAttention on
-      CUDA, which also leaves out what lies between documents.
+      CUDA where it knows the widths, which also leaves out what lies between documents.
     - Everything else: a mask without heads.
 
     Args:
@@ -91,11 +91,12 @@ def patterned_multihead(query: Tensor, key: Tensor, value: Tensor, pattern: Patt
     if plain and pattern.before is None and pattern.after == 0:
         return fused_multihead(query, key, value, drop=drop, causal=True)
     narrow = pattern.before is not None and pattern.after is not None
-    if query.device.type == "cuda" and not drop and (narrow or pattern.documents is not None):
+    traced = torch.compiler.is_compiling() or transformed(query, key, value)
+    if (narrow or pattern.documents is not None) and not (drop or traced) and _flexible_knows(query, value):
         return flexible(query, key, value, pattern)
     if not narrow:
         return fused_multihead(query, key, value, pattern.dense(slots, device=query.device), drop=drop)
-    if drop or torch.compiler.is_compiling() or transformed(query, key, value):
+    if drop or traced:
         return folded(query, key, value, pattern, drop=drop)
     found: Tensor = _Blocks.apply(query, key, value, pattern)  # type: ignore[no-untyped-call]
     return found
@@ -204,6 +205,12 @@ def flexible(query: Tensor, key: Tensor, value: Tensor, pattern: Pattern) -> Ten
     attention = _compiled(flex_attention) if query.device.type == "cuda" else flex_attention
     found: Tensor = attention(query, key, value, block_mask=mask, enable_gqa=query.shape[1] != key.shape[1])
     return found
+
+
+def _flexible_knows(query: Tensor, value: Tensor) -> bool:
+    """Whether FlexAttention has a kernel with a backward pass for these: not on a CPU, nor for narrow heads."""
+    wide = min(query.shape[3], value.shape[3]) >= 16
+    return query.device.type == "cuda" and query.dtype != torch.float64 and wide
 
 
 @cache

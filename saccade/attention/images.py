@@ -108,9 +108,8 @@ class SpatialChannelAttention(nn.Module):
         """
         check_image(self, x, self.channels)
         if query.shape != (len(x), self.query_dim):
-            raise ValueError(
-                f"query must be [batch, query_dim] = [{len(x)}, {self.query_dim}]; got {list(query.shape)}"
-            )
+            expected = f"[batch, query_dim] = [{len(x)}, {self.query_dim}]"
+            raise ValueError(f"query must be {expected}; got {list(query.shape)}")
         check_alike("query", query, "x", x)
         if self.order == "channel-spatial":
             channel = self._channel(x, query)

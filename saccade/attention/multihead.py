@@ -167,9 +167,7 @@ class MultiHeadAttention(Attention):
         Raises:
             ValueError: what that module has not: shared heads, other widths of heads, positions.
         """
-        plain = (
-            self.heads == self.shared and (self.head_dim, self.value_head_dim) == (self.query_dim // self.heads,) * 2
-        )
+        plain = self.heads == self.shared and self.head_dim == self.value_head_dim == self.query_dim / self.heads
         if type(self) is not MultiHeadAttention or not plain or self.positions is not None:
             raise ValueError("nn.MultiheadAttention has heads of query_dim / heads, none shared, no positions")
         bias = self.output.bias is not None

@@ -99,9 +99,7 @@ class SelfAttention(nn.Module):
             raise ValueError("mask of a step must be boolean, [batch, steps]; got a Pattern")
         cache = self._grown(x, mask, state)
         slots, after = cache.key.shape[1], -1 if self.pattern.after == -1 else 0
-        places = masks.window(
-            slots - state.key.shape[1], slots, before=self.pattern.before, after=after, device=x.device
-        )
+        places = self.pattern._replace(after=after).dense(slots - state.key.shape[1], slots, device=x.device)
         # Nothing that was cached may come back as NaN: hidden steps were zeroed before they were projected.
         memory = Memory(cache.key, cache.value, cache.mask[:, None] & places, start=cache.steps - slots)
         memory = self.attend.completed(memory)
@@ -120,18 +118,16 @@ class SelfAttention(nn.Module):
         if mask is None or (isinstance(mask, Tensor) and mask.dim() == 2):
             return own._replace(padding=mask)
         if isinstance(mask, Tensor):
-            return mask & own.dense(x.shape[1], device=x.device).view(
-                1, *(1,) * (mask.dim() - 3), x.shape[1], x.shape[1]
-            )
+            places = own.dense(x.shape[1], device=x.device)
+            return mask & (places if mask.dim() == 3 else places[:, None])
         sides = ([side for side in pair if side is not None] for pair in zip(own[:2], mask[:2], strict=True))
         before, after = (min(some, default=None) for some in sides)
         return mask._replace(before=before, after=after)
 
     def _grown(self, x: Tensor, mask: Tensor | None, state: KeyValueCache) -> KeyValueCache:
         if x.dim() not in (2, 3) or x.shape[-1] != self.dim:
-            raise ValueError(
-                f"a step must be [batch, {self.dim}], or several [batch, steps, {self.dim}]; got {list(x.shape)}"
-            )
+            expected = f"[batch, {self.dim}], or several [batch, steps, {self.dim}]"
+            raise ValueError(f"a step must be {expected}; got {list(x.shape)}")
         if not isinstance(state, KeyValueCache):
             raise ValueError(f"state must be a KeyValueCache; got {type(state).__name__}")
         x = x if x.dim() == 3 else x[:, None]

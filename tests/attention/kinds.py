@@ -68,6 +68,7 @@ GATES = {
     "squeeze-excitation": Kind(lambda: SqueezeExcitation(KEY_DIM, 4), twins.squeeze_excitation, "image"),
     "efficient channel": Kind(lambda: EfficientChannelGate(KEY_DIM, 5), twins.efficient_channel, "image"),
     "channel gate": Kind(lambda: ChannelGate(KEY_DIM, 4), twins.channel_gate, "image"),
+    "spatial gate, wider than the image": Kind(lambda: SpatialGate(7, normed=False), twins.spatial_gate, "image"),
     "spatial gate": Kind(lambda: SpatialGate(3, normed=False), twins.spatial_gate, "image"),
 }
 BOTH = {

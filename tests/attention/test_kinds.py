@@ -16,10 +16,11 @@ from saccade.attention.gates import (
     SpatialGate,
     SqueezeExcitation,
 )
-from saccade.attention.images import NonLocalBlock, SpatialChannelAttention, regions
+from saccade.attention.images import NonLocalBlock, SpatialChannelAttention, VisualAttention, regions
 from saccade.attention.linear import LinearAttention, LinearState
 from saccade.attention.losses import coverage_loss, doubly_stochastic_loss, redundancy_penalty, reinforce_loss
 from saccade.attention.pooling import BagPooling, ContextVectorPooling, MultiHopPooling, StructuredSelfAttention
+from saccade.normalizers import Sample
 
 EVERYWHERE = torch.ones(BATCH, KEY, dtype=torch.bool)
 LENGTHS = {**{kind: MASKS[kind] for kind in ("padding", "empty sentence", "holes")}, "no mask": EVERYWHERE}
@@ -213,6 +214,19 @@ def test_places_of_an_image_are_a_memory_row_by_row():
     found = regions(x)
     assert found.shape == (2, 20, 3)
     assert found[1, 7].tolist() == x[1, :, 1, 2].tolist()
+
+
+def test_hard_attention_over_an_image_is_reinforced():
+    """Xu et al. 2015, §4.1: one region is drawn, and the gate is on what is read of it."""
+    torch.manual_seed(3)
+    attend, x = VisualAttention(11, KEY_DIM, 5, normalizer=Sample()), torch.randn(BATCH, KEY_DIM, 3, 2)
+    memory, query = attend.remember(regions(x), regions(x)), torch.randn(BATCH, 11)
+    context, weights, state = attend.read(query, memory, noise=torch.Generator().manual_seed(1))
+    assert weights.sort().values.tolist() == [[0.0] * 5 + [1.0]] * BATCH
+    beta = torch.sigmoid(attend.gate(query))
+    torch.testing.assert_close(context, beta * regions(x)[torch.arange(BATCH), weights.argmax(-1)])
+    reinforce_loss(state.drawn.log_probability, torch.tensor([1.0, 2.0]), 0.0).backward()
+    assert attend.query.weight.grad.abs().sum() > 0
 
 
 def test_a_normed_spatial_gate_learns_its_batch():
