@@ -124,6 +124,7 @@ class MultiHeadAttention(Attention):
         self.key = nn.Linear(key_dim, self.shared * self.head_dim, bias=bias)
         self.value = nn.Linear(self.value_dim, self.shared * self.value_head_dim, bias=bias)
         self.output = nn.Linear(self.heads * self.value_head_dim, query_dim, bias=bias)
+        self._start()
         self.positions = positions
         if positions is not None:
             positions.check(self.heads, self.head_dim)
@@ -135,6 +136,15 @@ class MultiHeadAttention(Attention):
         if "learned" in self.sinks:
             self.sink_key = nn.Parameter(torch.empty(self.key.out_features).normal_(std=self.head_dim**-0.5))
             self.sink_value = nn.Parameter(torch.empty(self.value.out_features).normal_(std=self.value_head_dim**-0.5))
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Begin as nn.MultiheadAttention does: Glorot's weights for queries, keys and values, no bias."""
+        for layer in (self.query, self.key, self.value):
+            nn.init.xavier_uniform_(layer.weight)
+        for layer in (self.query, self.key, self.value, self.output):
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     @classmethod
     def from_torch(cls, module: nn.MultiheadAttention) -> "MultiHeadAttention":

@@ -155,7 +155,11 @@ def mechanism(name: str, dtype: torch.dtype = torch.float64) -> Case:
     """A mechanism of this name; the dot products need keys as wide as queries."""
     torch.manual_seed(1)
     if name in HEADS:
-        return Case(heads(name).to(dtype), None)
+        several = heads(name).to(dtype)
+        for part, parameter in several.named_parameters():
+            if part.endswith("bias"):  # they begin as zeros, which say nothing
+                torch.nn.init.normal_(parameter)
+        return Case(several, None)
     widths = {"query_dim": QUERY_DIM, "key_dim": KEY_DIM, "hidden_dim": HIDDEN}
     if name == "visual":
         return Case(VisualAttention(**widths).to(dtype), None)

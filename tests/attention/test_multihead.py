@@ -55,6 +55,8 @@ TORCH = {
 def test_pytorch_s_module_both_ways(option, masked, need_weights):
     torch.manual_seed(1)
     theirs = nn.MultiheadAttention(DIM, HEADS, batch_first=True, **TORCH[option]).double().eval()
+    for parameter in theirs.parameters():  # biases begin as zeros, which say nothing
+        nn.init.normal_(parameter, std=0.5)
     ours = MultiHeadAttention.from_torch(theirs)
     query, key, value = tensors()
     if option == "one width":
@@ -252,6 +254,21 @@ def test_patterns_compile_whole_export_and_reload(name, tmp_path):
     torch.export.save(torch.export.export(module, (x, pattern)), tmp_path / "module.pt2")
     reloaded = torch.export.load(tmp_path / "module.pt2").module()(x, pattern)
     torch.testing.assert_close(reloaded, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["causal", "a causal window", "a window, padding", "documents"])
+def test_patterns_in_low_precision_and_under_autocast(name):
+    pattern, x = patterns()[name], sequence().float().detach()
+    exact = own()(x.double(), x.double(), x.double(), mask=pattern).context
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = own().float()(x, x, x, mask=pattern, need_weights=False).context
+    given = x.bfloat16().requires_grad_()
+    low = own().bfloat16()(given, given, given, mask=pattern, need_weights=False).context
+    low.square().sum().backward()
+    assert given.grad.isfinite().all()
+    for found in (cast, low):
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.double(), exact, rtol=0.05, atol=0.05)
 
 
 def test_patterns_work_under_vmap_and_in_forward_mode():
