@@ -129,6 +129,22 @@ def test_masks_and_biases_may_differ_by_head(name, kind):
         torch.testing.assert_close(together.context, sum(parts), rtol=0, atol=1e-10)
 
 
+def test_what_is_hidden_from_one_head_has_no_influence_on_it():
+    """NaN in a slot that the first head may not attend and the second may."""
+    attend, found, (query, key, value) = heads("multi-head").double(), [], tensors()
+    query = query[..., :QUERY_DIM].detach()
+    mask = torch.ones(1, 2, 1, KEY, dtype=torch.bool)
+    mask[:, 0, :, 4] = False
+    slot = (torch.arange(KEY) == 4)[:, None]
+    for poison in (1.0, float("nan")):
+        weights = attend(query, *(torch.where(slot, poison, x.detach()) for x in (key, value)), mask=mask).weights
+        (learned,) = torch.autograd.grad(weights[:, 0].square().sum(), attend.query.weight)
+        found.append((weights[:, 0], learned[: attend.head_dim]))  # the rows that project for this head
+    assert weights[:, 1].isnan().all()
+    for clean, dirty in zip(*found, strict=True):
+        torch.testing.assert_close(dirty, clean, rtol=0, atol=0)
+
+
 def documents() -> Tensor:
     return torch.tensor([0] * 11 + [1] * 7 + [2] * (LONG - 18)).expand(BATCH, -1)
 
