@@ -143,7 +143,7 @@ class Attention(nn.Module):
         if mask is not None:
             mask = masks.with_axes(mask, batch, queries.shape[1], slots, self.heads)
         pattern = memory.pattern
-        if pattern is not None and (need_weights or not self.patterned or queries.shape[1] != slots):
+        if pattern is not None and self._writes_out(queries.shape[1], slots, need_weights):
             mask, pattern = pattern.dense(queries.shape[1], slots, device=query.device), None
         if mask is not None and pattern is None:
             # A query that may look nowhere must not be seen either, or its NaN would reach the weights' gradients.
@@ -179,7 +179,7 @@ class Attention(nn.Module):
         if mask is not None and key.dim() == 3:
             if isinstance(mask, Tensor):
                 mask = masks.with_axes(mask, key.shape[0], queries, key.shape[1], self.heads)
-            elif need_weights or not self.patterned or queries != key.shape[1]:
+            elif self._writes_out(queries, key.shape[1], need_weights):
                 mask.check(*key.shape[:2])
                 mask = mask.dense(queries, key.shape[1], device=key.device)
         memory = self.remember_for(queries, key, value, mask)
@@ -206,6 +206,10 @@ class Attention(nn.Module):
             raise ValueError(f"mask must be on {key.device}, as key; got {mask.device}")
         return key, value, masks.with_axes(mask, key.shape[0], None, key.shape[1], self.heads)
 
+    def _writes_out(self, queries: int, slots: int, need_weights: bool) -> bool:
+        """Whether a pattern has to become a mask: weights are over all slots, and places those of one sequence."""
+        return need_weights or not self.patterned or queries != slots
+
     def _checked_state(self, state: Any, memory: Memory) -> Any:
         initial = self.initial(memory)
         if state is None:
@@ -214,6 +218,17 @@ class Attention(nn.Module):
         if expected != came:
             raise ValueError(f"state must be that of {type(self).__name__}, {expected}; got {came}")
         return state
+
+
+def check_sequence(x: Tensor, dim: int, *, step: bool) -> None:
+    """Refuse what is no sequence of vectors of `dim`, or where there is a state, no step and no several of them.
+
+    Raises:
+        ValueError: another number of axes, or another width.
+    """
+    if x.dim() not in ((2, 3) if step else (3,)) or x.shape[-1] != dim:
+        steps = f"a step must be [batch, {dim}], or several [batch, steps, {dim}]"
+        raise ValueError(f"{steps if step else f'x must be [batch, query, {dim}]'}; got {list(x.shape)}")
 
 
 def check_alike(name: str, x: Tensor, other: str, y: Tensor) -> None:

@@ -138,8 +138,8 @@ class ChannelGate(ImageGate):
 
     def opening(self, x: Image) -> Tensor:
         """The sum of both, `[batch, channels, 1, 1]`."""
-        each = (self.excite(torch.relu(self.squeeze(z))) for z in (mean_of_places(x), x.amax((2, 3))))
-        return sum(map(precise, each), x.new_zeros(()))[..., None, None]
+        mean, most = (precise(self.excite(torch.relu(self.squeeze(z)))) for z in (mean_of_places(x), x.amax((2, 3))))
+        return (mean + most)[..., None, None]
 
 
 class SpatialGate(ImageGate):

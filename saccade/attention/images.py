@@ -180,28 +180,26 @@ class NonLocalBlock(nn.Module):
             raise ValueError(f"x must be [batch, {self.channels}, height, width]; got {list(x.shape)}")
         check_alike("x", x, "the weights of NonLocalBlock", self.g.weight)
         places = regions(x)
-        if self.pairs in ("gaussian", "embedded") and not need_weights:
-            query, key = (places, places) if self.pairs == "gaussian" else (self.theta(places), self.phi(places))
-            read = _softly(query, key, self.g(places))
-            weights = None
-        else:
-            weights = self._weights(places)
-            read = kernels.read_values(weights, self.g(places), None)
-            weights = weights.to(x.dtype)
-        output = x + self.output(read).transpose(1, 2).reshape(x.shape)
-        return Attended(output, weights if need_weights else None, None)
-
-    def _weights(self, places: Tensor) -> Tensor:
-        query, key = places, places
+        query = key = places
         if self.pairs != "gaussian":
             query, key = self.theta(places), self.phi(places)
-        query, key = precise(query), precise(key)
-        with torch.autocast(places.device.type, enabled=False):
+        weights = None
+        if self.pairs in ("gaussian", "embedded") and not need_weights:
+            read = _softly(query, key, self.g(places))
+        else:
+            made = self._weights(precise(query), precise(key))
+            read = kernels.read_values(made, self.g(places), None)
+            weights = made.to(x.dtype) if need_weights else None
+        return Attended(x + self.output(read).transpose(1, 2).reshape(x.shape), weights, None)
+
+    def _weights(self, query: Tensor, key: Tensor) -> Tensor:
+        places = query.shape[1]
+        with torch.autocast(query.device.type, enabled=False):
             if self.pairs == "concatenation":
                 of_query, of_key = precise(self.w).chunk(2)
-                return torch.relu((query @ of_query)[:, :, None] + (key @ of_key)[:, None]) / places.shape[1]
+                return torch.relu((query @ of_query)[:, :, None] + (key @ of_key)[:, None]) / places
             scores = query @ key.transpose(1, 2)
-        return scores / places.shape[1] if self.pairs == "dot" else normalizers.softmax(scores, None)
+        return scores / places if self.pairs == "dot" else normalizers.softmax(scores, None)
 
 
 def _softly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

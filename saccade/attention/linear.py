@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from saccade import masks
-from saccade.attention.base import check_alike
+from saccade.attention.base import check_alike, check_sequence
 from saccade.attention.multihead import joined, split
 from saccade.attention.results import Attended, exportable
 from saccade.errors import at_least_one
@@ -189,15 +189,11 @@ class LinearAttention(nn.Module):
 
     def _checked(self, x: Tensor, state: LinearState | None) -> Tensor:
         check_alike("x", x, "the weights of LinearAttention", self.key.weight)
+        check_sequence(x, self.dim, step=state is not None)
         if state is None:
-            if x.dim() != 3 or x.shape[2] != self.dim:
-                raise ValueError(f"x must be [batch, query, {self.dim}]; got {list(x.shape)}")
             return x
         if not self.causal:
             raise ValueError("a state is for causal attention; got one for LinearAttention(causal=False)")
-        if x.dim() not in (2, 3) or x.shape[-1] != self.dim:
-            expected = f"[batch, {self.dim}], or several [batch, steps, {self.dim}]"
-            raise ValueError(f"a step must be {expected}; got {list(x.shape)}")
         width = self.dim // self.heads
         if not isinstance(state, LinearState) or state.total.shape != (len(x), self.heads, width, width):
             came = list(state.total.shape) if isinstance(state, LinearState) else type(state).__name__

@@ -125,9 +125,8 @@ class MultiHeadAttention(Attention):
         self.value = nn.Linear(self.value_dim, self.shared * self.value_head_dim, bias=bias)
         self.output = nn.Linear(self.heads * self.value_head_dim, query_dim, bias=bias)
         self._start()
-        self.positions = positions
-        if positions is not None:
-            positions.check(self.heads, self.head_dim)
+        self.positions = Positions() if positions is None else positions
+        self.positions.check(self.heads, self.head_dim)
         self.sinks = tuple(sinks)
         if set(self.sinks) - {"learned", "zero"} or len(set(self.sinks)) < len(self.sinks):
             raise ValueError(f"sinks must be of learned and zero, each once; got {self.sinks}")
@@ -178,7 +177,7 @@ class MultiHeadAttention(Attention):
             ValueError: what that module has not: shared heads, other widths of heads, positions.
         """
         plain = self.heads == self.shared and self.head_dim == self.value_head_dim == self.query_dim / self.heads
-        if type(self) is not MultiHeadAttention or not plain or self.positions is not None:
+        if type(self) is not MultiHeadAttention or not plain or type(self.positions) is not Positions:
             raise ValueError("nn.MultiheadAttention has heads of query_dim / heads, none shared, no positions")
         bias = self.output.bias is not None
         theirs = nn.MultiheadAttention(
@@ -221,7 +220,7 @@ class MultiHeadAttention(Attention):
 
     def placed(self, key: Tensor, start: int | Tensor) -> Tensor:
         """Keys turned to their places."""
-        return key if self.positions is None else joined(self.positions.turn(split(key, self.shared), start))
+        return joined(self.positions.turn(split(key, self.shared), start))
 
     def project_value(self, value: Tensor) -> Tensor:
         """`W_v v`, `[batch, key, heads * head_dim]`, heads and widths of values."""
@@ -272,9 +271,9 @@ class MultiHeadAttention(Attention):
             raise ValueError("MultiHeadAttention draws nothing, so it takes no noise")
         q, k, v = self._split(query, memory, asked.place)
         bias, drop = asked.bias, self.dropout if self.training else 0.0
-        if self.positions is not None and (own := self.positions.bias(q, k.shape[2], asked.place)) is not None:
+        if (own := self.positions.bias(q, k.shape[2], asked.place)) is not None:
             bias = own if bias is None else own + with_heads(bias)
-        needed = asked.need_weights or (self.positions is not None and self.positions.needs_weights)
+        needed = asked.need_weights or self.positions.needs_weights
         mask, pattern, weights = memory.mask, memory.pattern, None
         if pattern is not None and (needed or bias is not None):
             mask, pattern = pattern.dense(q.shape[2], device=q.device), None
@@ -282,7 +281,7 @@ class MultiHeadAttention(Attention):
             weights = multihead_weights(q, repeated(k, self.heads), mask, bias)
             dropped = dropout(weights, drop) if drop else weights
             context = kernels.read_values(dropped, repeated(v, self.heads), mask)
-            if self.positions is not None and (more := self.positions.read(dropped, asked.place)) is not None:
+            if (more := self.positions.read(dropped, asked.place)) is not None:
                 context = context + more.to(context.dtype)
             weights = weights.to(v.dtype)
         elif pattern is not None:
@@ -292,9 +291,7 @@ class MultiHeadAttention(Attention):
         return Attended(self.output(joined(context)), weights, None)
 
     def _split(self, query: Tensor, memory: Memory, place: int) -> tuple[Tensor, Tensor, Tensor]:
-        q = split(self.query(query), self.heads)
-        if self.positions is not None:
-            q = self.positions.turn(q, memory.start + place)
+        q = self.positions.turn(split(self.query(query), self.heads), memory.start + place)
         return q, split(memory.key, self.shared), split(memory.value, self.shared)
 
 

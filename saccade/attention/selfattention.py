@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from saccade import masks
-from saccade.attention.base import Attention, check_alike
+from saccade.attention.base import Attention, check_alike, check_sequence
 from saccade.attention.results import Attended, Memory, exportable
 
 
@@ -90,9 +90,8 @@ class SelfAttention(nn.Module):
         Raises:
             ValueError: widths, shapes or a cache that do not fit.
         """
+        check_sequence(x, self.dim, step=state is not None)
         if state is None:
-            if x.dim() != 3 or x.shape[2] != self.dim:
-                raise ValueError(f"x must be [batch, query, {self.dim}]; got {list(x.shape)}")
             mask = self._whole(mask, x)
             return self.attend(x, x, x, mask=mask, bias=bias, need_weights=need_weights)  # type: ignore[no-any-return]
         if isinstance(mask, masks.Pattern):
@@ -125,9 +124,6 @@ class SelfAttention(nn.Module):
         return mask._replace(before=before, after=after)
 
     def _grown(self, x: Tensor, mask: Tensor | None, state: KeyValueCache) -> KeyValueCache:
-        if x.dim() not in (2, 3) or x.shape[-1] != self.dim:
-            expected = f"[batch, {self.dim}], or several [batch, steps, {self.dim}]"
-            raise ValueError(f"a step must be {expected}; got {list(x.shape)}")
         if not isinstance(state, KeyValueCache):
             raise ValueError(f"state must be a KeyValueCache; got {type(state).__name__}")
         x = x if x.dim() == 3 else x[:, None]

@@ -1,8 +1,8 @@
 """What the Transformer's layers are made of: the network at each place, and the sums and norms around each part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from typing import Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, relu
 
 from saccade import masks
-from saccade.attention.base import check_alike
+from saccade.attention.base import check_alike, check_sequence
 from saccade.attention.multihead import MultiHeadAttention
 from saccade.attention.positions import Positions
 from saccade.attention.selfattention import SelfAttention
@@ -150,9 +150,7 @@ class TransformerLayer(nn.Module):
 
     def clean(self, x: Tensor, mask: masks.Mask | None, *, step: bool = False) -> Tensor:
         """What fits this layer, with zeros for padding: a NaN there would come back in the gradients of all weights."""
-        if x.dim() not in ((2, 3) if step else (3,)) or x.shape[-1] != self.dim:
-            steps = f"a step must be [batch, {self.dim}], or several [batch, steps, {self.dim}]"
-            raise ValueError(f"{steps if step else f'x must be [batch, query, {self.dim}]'}; got {list(x.shape)}")
+        check_sequence(x, self.dim, step=step)
         check_alike("x", x, f"the weights of {type(self).__name__}", self.feedforward.inner.weight)
         batch, slots = len(x), x.shape[1] if x.dim() == 3 else 1
         padding = mask
@@ -166,6 +164,34 @@ class TransformerLayer(nn.Module):
         if padding.device != x.device:
             raise ValueError(f"mask must be on {x.device}, as x; got {padding.device}")
         return x.masked_fill(~(padding if x.dim() == 2 else padding[..., None]), 0.0)
+
+
+class TransformerStack(nn.Module):
+    """Layers one on another, and a norm of what the last one gives."""
+
+    def __init__(self, layers: Iterable[TransformerLayer], *, norm: nn.Module | None = None):
+        super().__init__()
+        self.layers: Sequence[Any] = nn.ModuleList(layers)  # type: ignore[assignment]
+        self.norm = norm
+        at_least_one({"layers": len(self.layers)})
+
+    @classmethod
+    def copied_from(
+        cls, module: nn.TransformerEncoder | nn.TransformerDecoder, layer: Callable[[Any], TransformerLayer]
+    ) -> Self:
+        """One with the norm of PyTorch's stack, and what `layer` makes of each of its layers."""
+        norm = None if module.norm is None else copied(module.norm)
+        return cls([layer(one) for one in module.layers], norm=norm).train(module.training)
+
+
+def expect(module: nn.Module, kind: type[nn.Module]) -> None:
+    """Refuse a module of PyTorch of another kind.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if not isinstance(module, kind):
+        raise ValueError(f"module must be nn.{kind.__name__}; got {type(module).__name__}")
 
 
 def copied(module: Some) -> Some:

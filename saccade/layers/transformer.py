@@ -1,6 +1,6 @@
 """The Transformer's layers and stacks, in the paper's order and with the norm first, whole and step by step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, NamedTuple, Self
 
@@ -11,8 +11,7 @@ from saccade import masks
 from saccade.attention.multihead import MultiHeadAttention
 from saccade.attention.results import Memory, dense, exportable
 from saccade.attention.selfattention import KeyValueCache
-from saccade.errors import at_least_one
-from saccade.layers.sublayers import TransformerLayer, copied
+from saccade.layers.sublayers import TransformerLayer, TransformerStack, expect
 
 
 @exportable
@@ -93,7 +92,7 @@ class TransformerEncoderLayer(TransformerLayer):
         >>> torch.allclose(TransformerEncoderLayer.from_torch(theirs)(x).output, theirs(x), atol=1e-6)
         True
         """
-        _expect(module, nn.TransformerEncoderLayer)
+        expect(module, nn.TransformerEncoderLayer)
         own = cls.copied_from(module)
         own.around_self.take(module.norm1, module.dropout1)
         own.around_feedforward.take(module.norm2, module.dropout2)
@@ -158,7 +157,7 @@ class TransformerDecoderLayer(TransformerLayer):
         >>> torch.allclose(ours(x, memory).output, theirs(x, memory, tgt_mask=hidden), atol=1e-6)
         True
         """
-        _expect(module, nn.TransformerDecoderLayer)
+        expect(module, nn.TransformerDecoderLayer)
         own = cls.copied_from(module)
         own.cross_attention = MultiHeadAttention.from_torch(module.multihead_attn)
         own.around_self.take(module.norm1, module.dropout1)
@@ -223,7 +222,7 @@ class TransformerDecoderLayer(TransformerLayer):
         return self.read(x, read, mask=mask, bias=bias, need_weights=need_weights)
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(TransformerStack):
     """The Transformer's encoder, one layer on another: `x_l = layer_l(x_{l-1})` (Vaswani et al. 2017, §3.1).
 
     Args:
@@ -239,12 +238,6 @@ class TransformerEncoder(nn.Module):
 
     layers: Sequence[TransformerEncoderLayer]
 
-    def __init__(self, layers: Iterable[TransformerEncoderLayer], *, norm: nn.Module | None = None):
-        super().__init__()
-        self.layers = nn.ModuleList(layers)  # type: ignore[assignment]
-        self.norm = norm
-        at_least_one({"layers": len(self.layers)})
-
     @classmethod
     def from_torch(cls, module: nn.TransformerEncoder) -> Self:
         """The same with the layers and the norm of PyTorch's stack; ours is always batch first.
@@ -258,9 +251,8 @@ class TransformerEncoder(nn.Module):
         >>> torch.allclose(TransformerEncoder.from_torch(theirs)(x).output, theirs(x), atol=1e-6)
         True
         """
-        _expect(module, nn.TransformerEncoder)
-        layers = [TransformerEncoderLayer.from_torch(layer) for layer in module.layers]
-        return cls(layers, norm=_copied_norm(module)).train(module.training)
+        expect(module, nn.TransformerEncoder)
+        return cls.copied_from(module, TransformerEncoderLayer.from_torch)
 
     def forward(
         self,
@@ -287,7 +279,7 @@ class TransformerEncoder(nn.Module):
         return Encoded(x if self.norm is None else self.norm(x), tuple(weights) if need_weights else None)
 
 
-class TransformerDecoder(nn.Module):
+class TransformerDecoder(TransformerStack):
     """The Transformer's decoder, one layer on another, all of which read the same memory (Vaswani et al. 2017, §3.1).
 
     Args:
@@ -306,12 +298,6 @@ class TransformerDecoder(nn.Module):
 
     layers: Sequence[TransformerDecoderLayer]
 
-    def __init__(self, layers: Iterable[TransformerDecoderLayer], *, norm: nn.Module | None = None):
-        super().__init__()
-        self.layers = nn.ModuleList(layers)  # type: ignore[assignment]
-        self.norm = norm
-        at_least_one({"layers": len(self.layers)})
-
     @classmethod
     def from_torch(cls, module: nn.TransformerDecoder) -> Self:
         """The same with the layers and the norm of PyTorch's stack, which must be told to be causal; ours always is.
@@ -319,9 +305,8 @@ class TransformerDecoder(nn.Module):
         Raises:
             ValueError: another module or another kind of layer, or an activation that is neither relu nor gelu.
         """
-        _expect(module, nn.TransformerDecoder)
-        layers = [TransformerDecoderLayer.from_torch(layer) for layer in module.layers]
-        return cls(layers, norm=_copied_norm(module)).train(module.training)
+        expect(module, nn.TransformerDecoder)
+        return cls.copied_from(module, TransformerDecoderLayer.from_torch)
 
     def remember(self, memory: Float[Tensor, "batch key dim"], *, mask: masks.Mask | None = None) -> tuple[Memory, ...]:
         """What every step will read: the memory as each layer projects it, once."""
@@ -386,12 +371,3 @@ class TransformerDecoder(nn.Module):
         """Decode all targets at once: `remember`, then `read`."""
         read = self.remember(memory, mask=memory_mask)
         return self.read(x, read, mask=mask, bias=bias, need_weights=need_weights)
-
-
-def _expect(module: nn.Module, kind: type[nn.Module]) -> None:
-    if not isinstance(module, kind):
-        raise ValueError(f"module must be nn.{kind.__name__}; got {type(module).__name__}")
-
-
-def _copied_norm(module: nn.TransformerEncoder | nn.TransformerDecoder) -> nn.Module | None:
-    return None if module.norm is None else copied(module.norm)

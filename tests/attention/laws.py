@@ -237,6 +237,17 @@ MASKS = masks_of_every_kind()
 every_mask = pytest.mark.parametrize("kind", MASKS)
 
 
+def same_with_gradients(
+    ours: Tensor, theirs: Tensor, given: tuple[Tensor, ...], *, rtol: float = 1e-5, atol: float = 1e-6
+) -> None:
+    """The same answer in float32 and the same gradients to what was given."""
+    torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol)
+    toward = torch.randn_like(ours)
+    gradients = [torch.autograd.grad((x * toward).sum(), given) for x in (ours, theirs)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 def full(mask: Tensor) -> Tensor:
     """The mask with all three axes written out."""
     return (mask[:, None] if mask.dim() == 2 else mask).expand(BATCH, QUERY, KEY)

@@ -1,8 +1,11 @@
 """The other kinds equal what others ship: Keras, transformers' T5, Llama and BLOOM, timm."""
 
+from functools import partial
+
 import pytest
 import torch
 from laws import BATCH, KEY, KEY_DIM, MASKS, QUERY, QUERY_DIM, VALUE_DIM, full
+from laws import same_with_gradients as same
 from torch import Tensor, nn
 
 from saccade import masks, migrate
@@ -12,6 +15,7 @@ from saccade.attention.positions import Alibi, BucketedBias, Rotary
 from saccade.attention.selfattention import SelfAttention
 
 DIM = 32
+same_with_gradients = partial(same, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +30,6 @@ def timm_layers():
     except Exception as error:  # timm needs a torchvision that fits PyTorch, and fails in many ways without
         pytest.skip(f"needs timm and a torchvision that fits: {type(error).__name__}: {error}")
     return timm.layers
-
-
-def same_with_gradients(ours: Tensor, theirs: Tensor, given: tuple[Tensor, ...]) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    toward = torch.randn_like(ours)
-    gradients = [torch.autograd.grad((x * toward).sum(), given) for x in (ours, theirs)]
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", ["MultiHeadAttention", "MultiHeadAttention, no bias", "GroupQueryAttention"])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from laws import BATCH, KEY, MASKS, QUERY, full
+from laws import BATCH, KEY, MASKS, QUERY, full, same_with_gradients
 from torch import Tensor
 
 from saccade import normalizers
@@ -17,14 +17,6 @@ def tensors() -> tuple[Tensor, Tensor, Tensor]:
     shapes = (BATCH, QUERY, DIM), (BATCH, KEY, DIM), (BATCH, KEY, VALUE_DIM)
     query, key, value = (torch.randn(shape, requires_grad=True) for shape in shapes)
     return query, key, value
-
-
-def same_with_gradients(ours: Tensor, theirs: Tensor, given: tuple[Tensor, ...]) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
-    toward = torch.randn_like(ours)
-    gradients = [torch.autograd.grad((x * toward).sum(), given) for x in (ours, theirs)]
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["padding", "holes"])
