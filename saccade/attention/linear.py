@@ -49,7 +49,8 @@ def linear_weights(
     >>> linear_weights(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 4, 2)).flatten().tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
-    scores = features(query) @ features(key).transpose(-1, -2)
+    with torch.autocast(query.device.type, enabled=False):
+        scores = features(query) @ features(key).transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None], 0.0)
     return scores / _divisor(scores.sum(-1, keepdim=True))

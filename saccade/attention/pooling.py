@@ -84,7 +84,7 @@ class ContextVectorPooling(Pooling):
 
     def score(self, x: Tensor) -> Tensor:
         """`u_t . u_w`, `[batch, 1, key]`."""
-        return (torch.tanh(precise(self.hidden(x))) @ precise(self.context))[:, None]
+        return _one_hop(torch.tanh(precise(self.hidden(x))), self.context)
 
 
 class StructuredSelfAttention(Pooling):
@@ -138,7 +138,7 @@ class BagPooling(Pooling):
 
     def score(self, x: Tensor) -> Tensor:
         """`w . tanh(V h)`, `[batch, 1, key]`."""
-        return (torch.tanh(precise(self.hidden(x))) @ precise(self.w))[:, None]
+        return _one_hop(torch.tanh(precise(self.hidden(x))), self.w)
 
 
 class GatedBagPooling(BagPooling):
@@ -161,7 +161,7 @@ class GatedBagPooling(BagPooling):
     def score(self, x: Tensor) -> Tensor:
         """`w . (tanh(V h) * sigmoid(U h))`, `[batch, 1, key]`."""
         opened = torch.tanh(precise(self.hidden(x))) * torch.sigmoid(precise(self.gate(x)))
-        return (opened @ precise(self.w))[:, None]
+        return _one_hop(opened, self.w)
 
 
 class MultiHopPooling(Pooling):
@@ -213,3 +213,9 @@ class MultiHopPooling(Pooling):
             query = torch.zeros_like(query)
         found = torch.cat(rows, 1).to(x.dtype)
         return Attended(query.to(x.dtype), found if need_weights else None, None)
+
+
+def _one_hop(hidden: Tensor, vector: Tensor) -> Tensor:
+    """`hidden . vector`, `[batch, 1, key]`, in the precision of the hidden layer, also under autocast."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        return (hidden @ precise(vector))[:, None]

@@ -15,7 +15,7 @@ from saccade.normalizers.base import precise
 
 
 class Positions(nn.Module):
-    """What multi-head attention asks of places; a subclass answers what it has an answer to."""
+    """What multi-head attention asks of places; a subclass answers what it has an answer to, and this one nothing."""
 
     needs_weights = False
     """Whether the context cannot be had without the weights."""
@@ -203,13 +203,9 @@ class RelativeVectors(Positions):
         self.key = nn.Embedding(2 * furthest + 1, dim)
         width = dim if value_dim is None else value_dim
         self.value = nn.Embedding(2 * furthest + 1, width) if width else None
+        self.needs_weights = self.value is not None
         for table in filter(None, (self.key, self.value)):
             nn.init.xavier_uniform_(table.weight)
-
-    @property
-    def needs_weights(self) -> bool:  # type: ignore[override]
-        """Where values have vectors too."""
-        return self.value is not None
 
     def check(self, heads: int, dim: int) -> None:
         """Refuse heads of another width."""
@@ -219,7 +215,8 @@ class RelativeVectors(Positions):
     def bias(self, query: Tensor, keys: int, place: int) -> Tensor:
         """`[batch, heads, query, key]`."""
         # Scores with every vector first, and then the one that each pair wants: no tensor of pairs times dim.
-        every = precise(query) @ precise(self.key.weight).T / math.sqrt(self.dim)
+        with torch.autocast(query.device.type, enabled=False):
+            every = precise(query) @ precise(self.key.weight).T / math.sqrt(self.dim)
         clipped = self._clipped(query, keys, place).expand(*query.shape[:2], -1, -1)
         return every.gather(-1, clipped)
 
@@ -230,7 +227,8 @@ class RelativeVectors(Positions):
         wide = precise(weights)
         clipped = self._clipped(weights, weights.shape[-1], place).expand(*weights.shape[:2], -1, -1)
         each = wide.new_zeros(*weights.shape[:3], self.value.num_embeddings).scatter_add(-1, clipped, wide)
-        return each @ precise(self.value.weight)
+        with torch.autocast(weights.device.type, enabled=False):
+            return each @ precise(self.value.weight)
 
     def _clipped(self, query: Tensor, keys: int, place: int) -> Tensor:
         return steps(query, keys, place).clamp(-self.furthest, self.furthest) + self.furthest

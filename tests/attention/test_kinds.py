@@ -169,6 +169,16 @@ def test_compiles_whole_exports_and_reloads(name, tmp_path):
             torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.parametrize("name", [*POOLING, *LINEAR, "non-local, embedded"])
+def test_autocast_keeps_scores_in_float32(name):
+    module, given = KINDS[name].module(torch.float32), KINDS[name].given(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = module(*given)
+        if name in POOLING and name != "multi-hop":
+            assert module.score(*given).dtype == torch.float32
+    torch.testing.assert_close(found.weights.sum(-1), torch.ones_like(found.weights[..., 0]), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", [*POOLING, *NON_LOCAL, *LINEAR])
 def test_without_weights_the_context_is_the_same(name):
     module, given = KINDS[name].module(), KINDS[name].given()

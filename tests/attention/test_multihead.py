@@ -353,6 +353,18 @@ def test_noise_reaches_every_head():
     assert (attend(x, x, x, noise=-noise).weights != one.weights).any()
 
 
+def test_what_heads_know_of_places_is_float32_under_autocast():
+    query = torch.randn(1, 2, QUERY, 6)
+    for positions in (Alibi(), BucketedBias(2, buckets=8, furthest=5), RelativeVectors(6, furthest=2)):
+        exact = positions.bias(query, KEY, 0)
+        with torch.autocast("cpu", torch.bfloat16):
+            cast = positions.bias(query, KEY, 0)
+            read = positions.read(exact.softmax(-1), 0)
+        torch.testing.assert_close(cast, exact, rtol=0, atol=0)
+        assert cast.dtype == torch.float32
+        assert read is None or read.dtype == torch.float32
+
+
 def test_rotated_scores_depend_on_distances_alone():
     q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
     for layout in ("halves", "neighbours"):
