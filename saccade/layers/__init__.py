@@ -3,3 +3,5 @@
 from typing import Literal
 
 CellName = Literal["lstm", "gru"]
+Order = Literal["before", "after"]
+"""Whether a decoder attends before its cell takes a step, or after."""

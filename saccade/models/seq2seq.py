@@ -1,7 +1,7 @@
 """The recurrent encoder-decoder with attention between its halves."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -11,11 +11,9 @@ from saccade import masks
 from saccade.attention.build import build
 from saccade.attention.pointer import PointerGenerator
 from saccade.attention.results import Memory, dense, exportable
-from saccade.layers import CellName
+from saccade.layers import CellName, Order
 from saccade.layers.cells import CellState, StackedCell, StackedRecurrence
 from saccade.layers.recurrent import BidirectionalEncoder
-
-Order = Literal["before", "after"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from saccade.attention import catalogue
 from saccade.errors import OptionError
-from saccade.layers import CellName
+from saccade.layers import CellName, Order
 
 Level = Literal["char", "word", "bpe"]
 
@@ -31,7 +31,7 @@ class TranslateOptions:
     """The recurrent cell of the encoder, which reads in both directions."""
     decoder: CellName = "lstm"
     """The recurrent cell of the decoder."""
-    attend: Literal["before", "after"] = "before"
+    attend: Order = "before"
     """Whether the decoder attends before its cell takes a step (Bahdanau), or after, which trains all steps at once
     (Luong, without input feeding)."""
     embedding: int = 64
