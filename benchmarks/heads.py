@@ -25,10 +25,9 @@ from typing import Any
 os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler talks
 
 import torch
-from mechanisms import peak_bytes, seconds
+from mechanisms import allocations, peak_bytes, seconds
 from provenance import provenance
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 from saccade import LinearAttention, MultiHeadAttention, masks
 from saccade.attention.fused import fused_multihead, patterned_multihead
@@ -71,13 +70,6 @@ def in_turns(one: Callable[[], None], other: Callable[[], None], rounds: int) ->
     }
 
 
-def largest_bytes(run: Callable[[], None]) -> int:
-    """The largest tensor that a call makes."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        run()
-    return max(e.nbytes() for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]")
-
-
 def modules(rounds: int, device: str) -> dict[str, Any]:
     """Ours beside PyTorch's module, the same weights."""
     torch.manual_seed(0)
@@ -101,7 +93,7 @@ def modules(rounds: int, device: str) -> dict[str, Any]:
         )
         found[name] = in_turns(one, two, rounds)
         if device == "cpu":
-            found[name] |= {"largest_bytes": largest_bytes(one), "peer_largest_bytes": largest_bytes(two)}
+            found[name] |= {"largest_bytes": max(allocations(one)), "peer_largest_bytes": max(allocations(two))}
     return found
 
 

@@ -81,14 +81,19 @@ def peak_bytes(run: Callable[[], None], device: str) -> int:
         before = torch.cuda.memory_allocated()
         run()
         return torch.cuda.max_memory_allocated() - before
+    held = most = 0
+    for taken in allocations(run):
+        held += taken
+        most = max(most, held)
+    return most
+
+
+def allocations(run: Callable[[], None]) -> list[int]:
+    """The bytes that a call takes on a CPU, one after the other, and below zero those that it gives back."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most
+    return [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
 
 
 def measure(names: list[str], rounds: int, device: str) -> dict[str, Any]:
