@@ -12,10 +12,10 @@ from saccade.data.pairs import Pair, PairFile, to_tsv
 from saccade.errors import MissingExtraError, RunError
 from saccade.files import write_atomic
 from saccade.lens import figure, page, terminal
-from saccade.lens.show import map_of
+from saccade.lens.answers import drawing_of
 from saccade.runs import Run
-from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import Translator
+from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.translator import Translator
 
 _PAIRS, _HELD_OUT = 10000, 1000
 _SHOWN = {"times": "quarter past five pm", "dates": "the third of march 2021"}
@@ -24,8 +24,8 @@ _SHOWN = {"times": "quarter past five pm", "dates": "the third of march 2021"}
 def demo(command: Demo) -> None:
     """Make data, train, measure, and draw."""
     try:
+        from saccade.tasks.base import Start
         from saccade.training.fit import fit
-        from saccade.training.prepare import Start
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "lightning", "train") from None
     console = Console(highlight=False)
@@ -64,16 +64,15 @@ def _draw(translator: Translator, held_out: list[Pair], command: Demo, console: 
         console.print(f"  {pair.source}  →  [bold]{answer.text}[/bold]{verdict}")
     console.print()
     text = _SHOWN[command.data]
-    example = map_of(translator(text), text=text)
+    example = drawing_of(translator(text), text=text)
     terminal.draw(example, console=console)
     figure.save(example, command.out / "map.png", title=f"{text} → {example.answer}")
     notes = [
         f"expected {pair.target}" if answer.text != pair.target else ""
         for pair, answer in zip(shown, answers, strict=True)
     ]
-    maps = [
-        map_of(answer, text=pair.source, note=note) for pair, answer, note in zip(shown, answers, notes, strict=True)
-    ]
+    each = zip(shown, answers, notes, strict=True)
+    maps = [drawing_of(answer, text=pair.source, note=note) for pair, answer, note in each]
     page.save([example, *maps], command.out / "maps.html", title=f"What the {command.data} translator looked at")
     console.print(f"\nall maps: {command.out / 'maps.html'}   picture: {command.out / 'map.png'}   run: {command.out}")
     console.print(f'ask it yourself: saccade show {command.out} "{text}"')

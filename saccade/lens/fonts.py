@@ -111,5 +111,5 @@ def _warn(characters: str) -> None:
     warnings.warn(
         f"no installed font can draw {shown}: install one that can, such as Noto Sans CJK for Chinese "
         "(Debian, Ubuntu: apt install fonts-noto-cjk)",
-        stacklevel=5,  # whoever called figure.save
+        stacklevel=6,  # whoever called figure.save, past `choose`, a kind's `draw`, and the dispatch to it
     )

@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ class AttentionMap(NamedTuple):
     answer: str = ""  # the whole output
     text: str = ""  # the whole input
     note: str = ""  # one line more, such as "expected 21:37"
+    copied: tuple[float, ...] = ()  # for each written token the share that was copied, 0 to 1; empty: nothing copies
 
 
 def attention_map(
@@ -34,6 +35,7 @@ def attention_map(
     answer: str = "",
     text: str = "",
     note: str = "",
+    copied: Iterable[float] = (),
 ) -> AttentionMap:
     """Check and freeze one attention map.
 
@@ -41,24 +43,75 @@ def attention_map(
     read-only. Rows that sum to less than one (monotonic attention) or more (sigmoid attention), and weights above one
     (Gaussian mixtures), are drawn as they are.
 
+    `copied` says of each token written which share of its probability came from copying the input (See et al. 2017,
+    eq. 9: the terms with `1 - p_gen`); leave it out where a model only generates.
+
     Raises:
         ValueError: a shape that does not fit the tokens, or values that are no weights (logits, NaN).
 
     >>> attention_map(["ein", "Hund"], ["a", "dog"], [[0.9, 0.1], [0.2, 0.8]]).target
     ('a', 'dog')
     """
-    source, target = tuple(source), tuple(target)
+    source, target, copied = tuple(source), tuple(target), tuple(float(share) for share in copied)
+    array = checked(weights, "weights", "[target, source]", [len(target), len(source)])
+    if copied:
+        copied = tuple(checked(copied, "copied", "[target]", [len(target)], most=1.0).tolist())
+    return AttentionMap(source, target, array, answer, text, note, copied)
+
+
+def checked(
+    weights: ArrayLike, name: str, axes: str, shape: Sequence[int], *, most: float = math.inf
+) -> NDArray[np.float32]:
+    """`weights` as a read-only float32 copy of the given shape, rounding beyond 0 and 1 taken off.
+
+    `name` and `axes` are for errors; `most` is the largest value that is allowed.
+
+    Raises:
+        ValueError: another shape, or values that are NaN, infinite, negative, or above `most`.
+
+    >>> checked([0.2, 1.001], "weights", "[time]", [2]).tolist()
+    [0.20000000298023224, 1.0]
+    """
     array = np.asarray(weights, dtype=np.float32)  # clipped into a copy below
-    expected = [len(target), len(source)]
-    if not target and not array.size:
-        array = array.reshape(expected)  # nothing written: `[]` cannot say how many columns it has
-    if list(array.shape) != expected:
-        raise ValueError(f"weights must be [target, source] = {expected}; got {list(array.shape)}")
-    if not np.all((array >= -TOLERANCE) & (array < np.inf)):  # phrased so that NaN fails
-        raise ValueError(f"weights must be finite and at least 0; got values from {array.min()} to {array.max()}")
+    if 0 in shape and not array.size:
+        array = array.reshape(shape)  # `[]` cannot say how many columns it has
+    if list(array.shape) != list(shape):
+        raise ValueError(f"{name} must be {axes} = {list(shape)}; got {list(array.shape)}")
+    # Phrased so that NaN fails.
+    if not np.all((array >= -TOLERANCE) & (array < np.inf) & (array <= most + TOLERANCE)):
+        limit = "" if most == math.inf else f" and at most {most:g}"
+        raise ValueError(f"{name} must be finite and at least 0{limit}; got values from {array.min()} to {array.max()}")
     array = array.clip(0, 1 if array.size and array.max() <= 1 + TOLERANCE else None)
     array.flags.writeable = False
-    return AttentionMap(source, target, array, answer, text, note)
+    return array
+
+
+def copies(map: AttentionMap, row: int) -> bool:
+    """Whether the token of this row was copied rather than generated.
+
+    >>> copies(attention_map("ab", "xy", [[1, 0], [0, 1]], copied=[0.9, 0.1]), 0)
+    True
+    """
+    return bool(map.copied) and map.copied[row] > 0.5
+
+
+def spacing(tokens: Iterable[str]) -> str:
+    """What stands between tokens where they make a text: nothing between characters or Chinese words, else a space.
+
+    >>> spacing(["half", "past"]), spacing("half"), spacing(["今天", "天气", "好"])
+    (' ', '', '')
+    """
+    tokens = list(tokens)
+    unspaced = sum(len(token) == 1 or any(_is_unspaced(character) for character in token) for token in tokens)
+    chinese = any(_is_unspaced(character) for token in tokens for character in token)
+    return "" if unspaced == len(tokens) or (chinese and 2 * unspaced > len(tokens)) else " "
+
+
+def _is_unspaced(character: str) -> bool:
+    # Chinese and Japanese; Korean is as wide, but has spaces.
+    return unicodedata.east_asian_width(character) in "WF" and unicodedata.name(character, "").startswith(
+        ("CJK", "HIRAGANA", "KATAKANA")
+    )
 
 
 def visible(token: str) -> str:

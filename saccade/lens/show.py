@@ -1,40 +1,16 @@
-"""Draw what answers looked at."""
+"""Draw what answers looked at, in the terminal, as a picture, as a page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from saccade.lens.answers import Looked, drawing_of
+from saccade.lens.drawings import Drawing
 from saccade.lens.figure import save as save_figure
 from saccade.lens.maps import AttentionMap, attention_map
 from saccade.lens.page import save as save_page
-from saccade.lens.terminal import draw
-
-
-class Looked(Protocol):
-    """An answer that knows what it looked at, such as `saccade.tasks.translate.Answer`."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def source(self) -> Sequence[str]: ...
-    @property
-    def target(self) -> Sequence[str]: ...
-    @property
-    def weights(self) -> NDArray[np.float32] | None: ...
-
-
-def map_of(answer: Looked, *, text: str = "", note: str = "") -> AttentionMap:
-    """The attention map of an answer; `text` is the whole input as it was given.
-
-    Raises:
-        ValueError: the answer comes from a model without attention.
-    """
-    if answer.weights is None:
-        raise ValueError("answer must come from a model with attention; this one has no weights")
-    return attention_map(answer.source, answer.target, answer.weights, answer=answer.text, text=text, note=note)
+from saccade.lens.terminal import draw as print_drawing
 
 
 def show(
@@ -45,9 +21,10 @@ def show(
     png: Path | str | None = None,
     page: Path | str | None = None,
 ) -> None:
-    """Draw the attention map of one answer.
+    """Draw what one answer looked at.
 
     Args:
+        answer: of a translator, a classifier, a tagger or a regressor.
         text: the whole input as it was given, for titles.
         terminal: draw it in the terminal.
         png: a picture to write: .png, .svg or .pdf.
@@ -56,8 +33,11 @@ def show(
     Raises:
         ValueError: the answer comes from a model without attention.
     """
-    title = f"{text} → {answer.text}" if text else answer.text
-    _show(map_of(answer, text=text), title, terminal, png, page)
+    drawing = drawing_of(answer, text=text)
+    # A document is no title, and a forecast has none.
+    long = len(text) > 200 or not isinstance(drawing, AttentionMap)
+    title = f"{text} → {drawing.answer}" if text and not long else drawing.answer
+    draw(drawing, title=title, terminal=terminal, png=png, page=page)
 
 
 def show_weights(
@@ -80,13 +60,26 @@ def show_weights(
     Raises:
         ValueError: a shape that does not fit the labels, or values that are no weights.
     """
-    _show(attention_map(source, target, weights), title, terminal, png, page)
+    draw(attention_map(source, target, weights), title=title, terminal=terminal, png=png, page=page)
 
 
-def _show(drawn: AttentionMap, title: str, terminal: bool, png: Path | str | None, page: Path | str | None) -> None:
+def draw(
+    drawing: Drawing,
+    *,
+    title: str = "",
+    terminal: bool = True,
+    png: Path | str | None = None,
+    page: Path | str | None = None,
+) -> None:
+    """Draw a map, a shaded text or an attended series.
+
+    Args:
+        title: for the picture and the page.
+        terminal, png, page: as for `show`.
+    """
     if terminal:
-        draw(drawn)
+        print_drawing(drawing)
     if png is not None:
-        save_figure(drawn, png, title=title)
+        save_figure(drawing, png, title=title)
     if page is not None:
-        save_page([drawn], page, title=title)
+        save_page([drawing], page, title=title)

@@ -121,3 +121,9 @@ assert not {{"matplotlib.pyplot", "torch"}} & set(sys.modules)
 assert sys.modules["matplotlib"].rcParams["svg.hashsalt"] is None
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_copied_tokens_are_marked_and_the_mark_is_explained():
+    axes = figure.draw(random_map("ab", "xyz", note="short", copied=[0, 1, 0.6])).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["x", "= y", "= z"]
+    assert [text.get_text() for text in axes.texts] == ["short; = copied from the input"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saccade.lens.maps import attention_map, readable, scale_end, visible
+from saccade.lens.maps import attention_map, copies, readable, scale_end, spacing, visible
 
 
 def test_shape_must_fit_the_tokens():
@@ -68,3 +68,30 @@ def test_weights_above_one_are_drawn_as_they_are():
     map = attention_map("ab", "x", [[0.5, 3.0]])
     assert map.weights.tolist() == [[0.5, 3.0]]
     assert scale_end(map.weights) == 3.0
+
+
+def test_copied_has_a_share_for_each_token_written_or_none():
+    map = attention_map("ab", "xyz", np.ones((3, 2)), copied=[0.2, 0.5, 0.9])
+    assert [copies(map, row) for row in range(3)] == [False, False, True]
+    assert not copies(attention_map("ab", "x", [[1, 0]]), 0)
+    with pytest.raises(ValueError, match=r"copied must be \[target\] = \[3\]; got \[2\]"):
+        attention_map("ab", "xyz", np.ones((3, 2)), copied=[1, 0])
+    with pytest.raises(
+        ValueError, match=r"copied must be finite and at least 0 and at most 1; got values from 0\.0 to 3\.0"
+    ):
+        attention_map("ab", "xyz", np.ones((3, 2)), copied=[1, 0, 3])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "between"),
+    [
+        (["half", "past"], " "),
+        ("half past", ""),
+        (["晚上", "九点"], ""),
+        (["晚上", "9", "点"], ""),
+        (["오늘", "날씨"], " "),
+        ([], ""),
+    ],
+)
+def test_words_are_spaced_and_characters_are_not(tokens, between):
+    assert spacing(tokens) == between

@@ -9,7 +9,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from saccade.lens.maps import attention_map, visible
-from saccade.lens.terminal import ASCII, BLOCKS, draw
+from saccade.lens.terminal import draw
+from saccade.lens.terminal.shades import ASCII, BLOCKS
 
 WORDS = attention_map(
     ["the", "boy", "wrote", "a", "very", "long", "letter", "to", "his", "friend"],
@@ -127,3 +128,11 @@ def test_more_weight_is_never_a_lighter_shade():
         steps = [shades.index(line[2]) for line in lines]
         assert steps == sorted(steps)
         assert set(steps) == set(range(len(shades)))
+
+
+def test_copied_tokens_are_marked_and_the_mark_is_explained():
+    lines = drawn(attention_map("ab", "xyz", np.eye(3)[:, :2], copied=[0, 1, 0.6])).splitlines()
+    assert [line[:3] for line in lines[1:4]] == ["  x", "= y", "= z"]
+    assert lines[0] == "    a b"
+    assert lines[-1] == "= copied from the input"
+    assert "copied" not in drawn(attention_map("ab", "x", [[1, 0]], copied=[0.1]))

@@ -1,89 +1,50 @@
-"""The heat map as a picture file, for a paper or a README."""
+"""The heat map: tokens as read on top, tokens as written on the left, dark where it looked."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from saccade.errors import OptionError
-from saccade.files import write_atomic
 from saccade.lens import fonts
-from saccade.lens.maps import AttentionMap, readable, scale_end, visible
+from saccade.lens.figure.ink import FAINT, GRID, blank, lettering, palette
+from saccade.lens.maps import AttentionMap, copies, readable, scale_end, visible
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to load: only who draws a picture waits for it
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
-# Without dates and version numbers the same map is the same file.
-METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None, "Creator": None},
-    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-
-INK = ("#ffffff", "#dbe9f1", "#a3cade", "#5f9fc6", "#2f6ba4", "#1c4079", "#111f48")
-TEXT = "#1c2430"
-FAINT = "#6b7480"
-GRID = "#e7ebf0"
-
-DPI = 200
 CELL = 0.3  # inches
 LONGEST = 16.0  # inches, of either side of the map
 MANY = 5000  # cells, beyond which a vector file holds the map as an image
 LABEL = 24  # characters of a token
 FONT, READABLE, SMALLEST = 11.0, 9.0, 6.0  # points
 LINE = 1.25 / 72  # inches of height for a point of type
-
-_settings = threading.Lock()
-
-
-def save(map: AttentionMap, path: Path | str, *, title: str = "") -> None:
-    """Save `map` as .png, .svg or .pdf: tokens as read on top, tokens as written on the left, dark where it looked.
-
-    The scale begins at zero and ends at the largest weight, rounded up. Long inputs get smaller cells and fewer
-    labels. The file is written whole or not at all, and the same map gives the same bytes.
-
-    Raises:
-        OptionError: the suffix is none of the three.
-        OSError: the folder cannot be written.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in METADATA:
-        raise OptionError(f"the name of a picture must end in {', '.join(METADATA)}; got {str(path)!r}")
-    buffer = BytesIO()
-    drawn = draw(map, title=title)
-    with _steady_names():
-        drawn.savefig(
-            buffer, format=suffix[1:], dpi=DPI, bbox_inches="tight", pad_inches=0.2, metadata=METADATA[suffix]
-        )
-    write_atomic(path, buffer.getvalue())
+COPIED = "= "  # stands before what was copied from the input
 
 
 def draw(map: AttentionMap, *, title: str = "") -> Figure:
-    """The picture that `save` writes, as a Matplotlib figure; labels stand outside its bounds, so save it "tight"."""
-    # pyplot would choose a backend and hold the figure for ever; this leaves no trace, in any thread.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """`map` as a heat map; labels stand outside the figure's bounds, so save it "tight".
 
-    source, target = [_label(token) for token in map.source], [_label(token) for token in map.target]
+    The scale begins at zero and ends at the largest weight, rounded up. Long inputs get smaller cells and fewer labels.
+    """
+    signs = [COPIED if copies(map, row) else "" for row in range(len(map.target))]
+    source = [_label(token) for token in map.source]
+    target = [sign + _label(token) for sign, token in zip(signs, map.target, strict=True)]
     # Line ends, for which no font has a glyph, come from the wrapping alone.
     title, note = (" ".join(readable(words).split()) for words in (title, map.note))
+    if any(signs):
+        note += f"{'; ' if note else ''}{COPIED}copied from the input"
     families, missing = fonts.choose([*source, *target, title, note])
-    style = {"family": families, "color": TEXT, "parse_math": False, "usetex": False}
+    style = lettering(families)
 
     rows, columns = max(len(target), 1), max(len(source), 1)
     width, height = min(columns * CELL, LONGEST), min(rows * CELL, LONGEST)
-    drawn = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(drawn)
+    drawn = blank(width, height)
     axes = drawn.add_axes((0, 0, 1, 1), facecolor="white")
     _frame(axes)
     if map.weights.size:
@@ -108,11 +69,9 @@ def _frame(axes: Axes) -> None:
 
 
 def _mesh(axes: Axes, map: AttentionMap, cell: float) -> QuadMesh:
-    from matplotlib.colors import LinearSegmentedColormap
-
     mesh = axes.pcolormesh(
         map.weights,
-        cmap=LinearSegmentedColormap.from_list("ink", INK),
+        cmap=palette(),
         vmin=0,
         vmax=scale_end(map.weights),
         rasterized=map.weights.size > MANY,
@@ -181,17 +140,3 @@ def _caption(axes: Axes, title: str, note: str, width: float, style: dict[str, A
         annotation_clip=False,
         **(style | {"size": FONT - 2, "color": FAINT}),
     )
-
-
-@contextmanager
-def _steady_names() -> Iterator[None]:
-    # Matplotlib names the parts of an SVG at random unless this setting is given, which it takes from nowhere else.
-    from matplotlib import rcParams
-
-    with _settings:
-        before = rcParams["svg.hashsalt"]
-        rcParams["svg.hashsalt"] = "saccade"
-        try:
-            yield
-        finally:
-            rcParams["svg.hashsalt"] = before

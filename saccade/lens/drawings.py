@@ -1,0 +1,20 @@
+"""The kinds of drawing there are; terminal, figure and page each know how to show every one."""
+
+from typing import TypeAlias
+
+from saccade.lens.maps import AttentionMap
+from saccade.lens.series import AttendedSeries
+from saccade.lens.texts import ShadedText
+
+Drawing: TypeAlias = AttentionMap | ShadedText | AttendedSeries
+
+
+def unknown(drawing: object) -> TypeError:
+    """The error for what is none of them.
+
+    >>> unknown(3)
+    TypeError('a drawing must be an AttentionMap, a ShadedText or an AttendedSeries; got int')
+    """
+    return TypeError(
+        f"a drawing must be an AttentionMap, a ShadedText or an AttendedSeries; got {type(drawing).__name__}"
+    )

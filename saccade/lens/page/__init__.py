@@ -1,0 +1,88 @@
+"""Drawings as one offline HTML file, to be opened, sent and kept: it fetches nothing and runs only its own script."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from saccade.files import write_atomic
+from saccade.lens.drawings import Drawing
+from saccade.lens.maps import readable
+from saccade.lens.page.data import SCALE, data_of
+
+SCRIPTS = ("examples.js", "map.js", "text.js", "series.js", "table.js", "start.js")  # in the order they run
+
+
+class Figure(NamedTuple):
+    """A cell of a table."""
+
+    value: float  # what the column is sorted by
+    shown: str
+    spread: str = ""  # shown small beside it
+
+
+class Table(NamedTuple):
+    """Figures to compare drawings by; with it, its rows take the place of the list of examples."""
+
+    columns: tuple[str, ...]  # the first is that of the names
+    rows: tuple[tuple[str | Figure | None, ...], ...]  # a name, then figures or None; a row for each drawing
+
+
+def save(drawings: Sequence[Drawing], path: Path | str, *, title: str) -> None:
+    """Save `drawings`, of any kinds, as one HTML page that needs neither network nor server.
+
+    The page lists the examples and draws the chosen one: a heat map with its input shaded by what each token of the
+    output looked at, a text shaded by its weights, or series over the times that were looked at. The file is written
+    whole or not at all, and the same drawings give the same bytes. Tokens are data: whatever they hold, no browser
+    runs it.
+
+    Raises:
+        ValueError: there are no drawings.
+        OSError: the folder cannot be written.
+    """
+    write_atomic(path, render(drawings, title=title))
+
+
+def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | None = None) -> str:
+    """The page that `save` writes, or with a table one that compares; None stands for a row without a drawing."""
+    if not drawings:
+        raise ValueError("a page needs at least one drawing; got none")
+    data = {"scale": SCALE, "examples": [data_of(drawing) for drawing in drawings], "table": table and table._asdict()}
+    style, script = _part("style.css"), "".join(_part(name) for name in SCRIPTS)
+    parts = {
+        "policy": _policy(script, style),
+        "title": html.escape(readable(title)),
+        "style": style,
+        "script": script,
+        "data": _inert(data),
+    }
+    # In one pass, so that a token named like a part of the template stays a token.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _part("page.html"))
+
+
+def _part(name: str) -> str:
+    return files("saccade.lens.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _inert(data: object) -> str:
+    # In a script element only "<" can mean anything to the HTML parser; ">" and "&" go for good measure. ASCII keeps
+    # the tokens clear of any guess at the file's encoding.
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(script: str, style: str) -> str:
+    """A content security policy under which the page's own script and style run, and nothing else does."""
+    runs = f"script-src {_digest(script)}; style-src {_digest(style)}"
+    return f"default-src 'none'; {runs}; base-uri 'none'; form-action 'none'"
+
+
+def _digest(content: str) -> str:
+    # In its element a line end stands before it.
+    digest = hashlib.sha256(b"\n" + content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
