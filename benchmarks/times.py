@@ -30,11 +30,12 @@ from provenance import provenance
 from saccade.data.pairs import Pair, PairFile, to_tsv
 from saccade.kernels import choice
 from saccade.runs import Run
-from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import Longest, Translator, read_vocabularies
+from saccade.tasks.base import Start
+from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.task import Translate
+from saccade.tasks.translate.translator import Longest, Translator
 from saccade.training.callbacks import AveragedWeights
 from saccade.training.fit import fit
-from saccade.training.prepare import Start
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared" / "data" / "time" / "time.tsv"
@@ -69,7 +70,7 @@ class Probe(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.average = next(callback for callback in trainer.callbacks if isinstance(callback, AveragedWeights))
-        self.vocabularies = read_vocabularies(Run(trainer.default_root_dir))
+        self.vocabularies = Translate().read_codec(Run(trainer.default_root_dir))
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if self.reached is None and trainer.global_step % 25 == 0:

@@ -63,7 +63,8 @@ if TYPE_CHECKING:
         TransformerEncoderLayer,
     )
     from saccade.lens.show import show, show_weights
-    from saccade.tasks.translate import Translator, load
+    from saccade.tasks.load import load
+    from saccade.tasks.translate.translator import Translator
 
 _WHERE = {
     "AdditiveAttention": "attention.additive",
@@ -120,7 +121,7 @@ _WHERE = {
     "TransformerDecoderLayer": "layers.transformer",
     "TransformerEncoder": "layers.transformer",
     "TransformerEncoderLayer": "layers.transformer",
-    "Translator": "tasks.translate",
+    "Translator": "tasks.translate.translator",
     "VisualAttention": "attention.images",
     "Windowed": "attention.results",
     "additive_attention": "kernels",
@@ -136,7 +137,7 @@ _WHERE = {
     "fused_multihead": "attention.fused",
     "gaussian_kernel_scores": "attention.similarity",
     "hard_alignment": "attention.monotonic",
-    "load": "tasks.translate",
+    "load": "tasks.load",
     "mixture_weights": "attention.mixture",
     "multihead": "attention.multihead",
     "redundancy_penalty": "attention.losses",

@@ -1,7 +1,7 @@
 """The run folder: what a training leaves behind, readable by anyone who was given it.
 
     config.json              format version, task, options, model, data, scores
-    tokenizer-source.json    tokenizer-target.json
+    tokenizer.json ...       what stands between words and numbers: tokenizers, labels, tags, a scale
     weights.safetensors      the best weights so far
     metrics.jsonl            one line a validation
     checkpoints/             for --resume alone; the only place with pickles, read with weights_only=True
@@ -24,8 +24,9 @@ from saccade.files import write_atomic
 FORMAT = 1
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.jsonl"
 CHECKPOINTS, TENSORBOARD, SCRATCH = "checkpoints", "tensorboard", "scratch"
-_OURS = {CONFIG, WEIGHTS, METRICS, CHECKPOINTS, TENSORBOARD, SCRATCH, "tokenizer-source.json", "tokenizer-target.json"}
-_OURS |= {"maps.html", "map.png"}
+_OURS = {CONFIG, WEIGHTS, METRICS, CHECKPOINTS, TENSORBOARD, SCRATCH, "maps.html", "map.png"}
+_OURS |= {"tokenizer-source.json", "tokenizer-target.json", "tokenizer.json", "labels.json"}
+_OURS |= {"words.json", "characters.json", "tags.json", "scale.json", "baseline.safetensors"}
 
 
 class Run:

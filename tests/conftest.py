@@ -43,9 +43,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """A run trained for a few seconds, enough to answer right most of the time; read it, do not change it."""
     from saccade.data.pairs import PairFile
-    from saccade.tasks.options import TranslateOptions
+    from saccade.tasks.translate.options import TranslateOptions
     from saccade.training.fit import fit
-    from saccade.training.prepare import Start
+    from saccade.tasks.base import Start
 
     folder = tmp_path_factory.mktemp("runs") / "digits"
     options = TranslateOptions(level="char", embedding=16, hidden=32, epochs=40, batch_size=16, learning_rate=0.01)

@@ -112,8 +112,46 @@ class PointerGenerator(nn.Module):
             weights: attention over the source.
             slots: the word at each slot, an index below `vocab + key`.
         """
-        gate = precise(self.gate(torch.cat([context, state, token], -1)))[..., 0]
+        gate = self.logit(context, state, token)
         with torch.autocast(logits.device.type, enabled=False):
             written = precise(logits).log_softmax(-1)
             extended = logits.shape[-1] + slots.shape[1]
             return copy_log_probabilities(written, precise(weights), gate, slots, extended)
+
+    def logit(
+        self,
+        context: Float[Tensor, "batch *query context_dim"],
+        state: Float[Tensor, "batch *query state_dim"],
+        token: Float[Tensor, "batch *query token_dim"],
+    ) -> Float[Tensor, "batch *query"]:
+        """The logit of p_gen, float32 or better."""
+        gate: Tensor = precise(self.gate(torch.cat([context, state, token], -1)))[..., 0]
+        return gate
+
+
+def copied_share(
+    log_probabilities: Float[Tensor, "batch query extended"],
+    weights: Float[Tensor, "batch query key"],
+    gate: Float[Tensor, "batch query"],
+    slots: Int[Tensor, "batch key"],
+    words: Int[Tensor, "batch query"],
+) -> Float[Tensor, "batch query"]:
+    """Which share of the probability of each word came from copying, 0 to 1 (See et al. 2017, eq. 9, second term).
+
+    `(1 - p_gen) sum_{i: w_i = w} a_i / P(w)`.
+
+    Args:
+        log_probabilities: log P over the extended vocabulary, as `PointerGenerator` gives it.
+        weights: attention over the source.
+        gate: logit of p_gen.
+        slots: the word at each slot, an index into the extended vocabulary.
+        words: the words that were written.
+
+    >>> log_p = torch.tensor([[[0.375, 0.25, 0.375]]]).log()
+    >>> weights, slots = torch.tensor([[[0.75, 0.25]]]), torch.tensor([[2, 0]])
+    >>> copied_share(log_p, weights, torch.zeros(1, 1), slots, torch.tensor([[0]])).item()
+    0.3333333432674408
+    """
+    mass = (weights * (slots[:, None, :] == words[..., None])).sum(-1)
+    total = log_probabilities.gather(-1, words[..., None])[..., 0].exp()
+    return (torch.sigmoid(-gate) * mass / total).clamp(0.0, 1.0)

@@ -99,7 +99,7 @@ def _run(command: Any) -> None:
             from saccade.cli.sample import sample
 
             sample(command)
-        case options.TrainTranslate():
+        case options.Train():
             from saccade.cli.train import train
 
             train(command)

@@ -6,7 +6,11 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
-from saccade.tasks.options import TranslateOptions
+from saccade.tasks.classify.options import ClassifyOptions
+from saccade.tasks.course import Course
+from saccade.tasks.regress.options import RegressOptions
+from saccade.tasks.tag.options import TagOptions
+from saccade.tasks.translate.options import TranslateOptions
 
 
 @dataclass(frozen=True)
@@ -35,41 +39,89 @@ class Sample:
     """Same seed, same bytes."""
 
 
-@dataclass(frozen=True)
-class TrainTranslate:
-    """Learn to turn one kind of text into another from a file of pairs.
-
-    The file is source TAB target, CSV or JSON lines with the columns source and target, or two aligned text files;
-    each may be gzipped (.gz).
-    """
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """What the training of every task is told."""
 
     out: Path
     """Folder of the run: new or empty, or with --resume the one to go on with."""
     train: tuple[Path, ...] = ()
-    """The training pairs: one file, or two aligned ones."""
+    """The files to train on."""
     valid: tuple[Path, ...] = ()
-    """Pairs to validate on, in the same form; without them a part of --train is held out."""
-    columns: str = "source,target"
-    """Names of the source and the target column in CSV and JSON lines."""
+    """Files to validate on, in the same form; without them a part of --train is held out."""
     resume: bool = False
     """Go on from the last complete checkpoint, with the options and files the run began with."""
     from_: Annotated[Path | None, arg(name="from", metavar="RUN")] = None
-    """Fine-tune a copy of this run on the new pairs."""
+    """Fine-tune a copy of this run on the new files."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
+    columns: str = ""
+    training: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTranslate(Train):
+    """Learn to turn one kind of text into another from a file of pairs.
+
+    The file is source TAB target, CSV or JSON lines with the columns source and target, or two aligned text files;
+    each may be gzipped (.gz). With --copy it summarises too: words of the input come through.
+    """
+
+    columns: str = "source,target"
+    """Names of the source and the target column in CSV and JSON lines."""
     training: OmitArgPrefixes[TranslateOptions] = field(default_factory=TranslateOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainClassify(Train):
+    """Learn to give texts or documents a label, or several.
+
+    The file is label TAB text, CSV or JSON lines with a label and a text, or in JSON lines a list of sentences; each
+    may be gzipped (.gz).
+    """
+
+    columns: str = "text,label"
+    """Names of the text and the label in CSV and JSON lines."""
+    training: OmitArgPrefixes[ClassifyOptions] = field(default_factory=ClassifyOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTag(Train):
+    """Learn to give each word of a sentence its tag: parts of speech, names of people and places.
+
+    The file is CoNLL columns (a word a line, a blank line after each sentence), CoNLL-U, or JSON lines with words and
+    tags; each may be gzipped (.gz).
+    """
+
+    columns: str = ""
+    """Where words and tags stand: numbers of columns from 1 (the first and the last), names in CoNLL-U (form,upos),
+    names in JSON lines (words,tags)."""
+    training: OmitArgPrefixes[TagOptions] = field(default_factory=TagOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRegress(Train):
+    """Learn numbers about numeric sequences, or with --horizon their next steps.
+
+    Sequences are two .npy files (inputs, answers) or one .npz of x and y; a table to forecast is a CSV with a header
+    (.gz too) or one .npy.
+    """
+
+    columns: str = ""
+    """Which variables of a table are forecast; without it all of them."""
+    training: OmitArgPrefixes[RegressOptions] = field(default_factory=RegressOptions)
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a run on pairs: loss, exact match, token accuracy, BLEU, chrF."""
+    """Measure a run on examples that it did not see, in the files it takes for training."""
 
     run: Positional[Path]
     """The run folder."""
     data: tuple[Path, ...]
-    """The pairs: one file, or two aligned ones."""
-    columns: str = "source,target"
-    """Names of the source and the target column in CSV and JSON lines."""
+    """The files."""
+    columns: str = ""
+    """Names of the columns; without them those the run was trained with."""
     json: bool = False
     """Print one JSON object."""
     device: str = "cpu"
@@ -83,7 +135,11 @@ class Predict:
     run: Positional[Path]
     """The run folder."""
     texts: Positional[tuple[str, ...]] = ()
-    """The inputs; without any they are read from standard input."""
+    """The inputs; without any, and without --data, they are read from standard input."""
+    data: tuple[Path, ...] = ()
+    """Files of inputs, in the forms of the training files; they need no labels."""
+    columns: str = ""
+    """Names of the columns; without them those the run was trained with."""
     beam: int = 1
     """Width of the beam; 1 is greedy."""
     nbest: int = 1
@@ -98,12 +154,16 @@ class Predict:
 
 @dataclass(frozen=True)
 class Show:
-    """Draw what each output token looked at: in the terminal, and as a picture or a page where asked."""
+    """Draw what an answer looked at: in the terminal, and as a picture or a page where asked."""
 
     run: Positional[Path]
     """The run folder."""
-    text: Positional[str]
+    text: Positional[str | None] = None
     """The input."""
+    data: tuple[Path, ...] = ()
+    """Files of inputs, in place of a text; they need no labels."""
+    item: int = 1
+    """Which one of them, from 1."""
     terminal: bool = False
     """Draw in the terminal too when a file is written."""
     png: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -154,6 +214,9 @@ Command = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Sample, subcommand("sample")]
     | Annotated[TrainTranslate, subcommand("train translate")]
+    | Annotated[TrainClassify, subcommand("train classify")]
+    | Annotated[TrainTag, subcommand("train tag")]
+    | Annotated[TrainRegress, subcommand("train regress")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Show, subcommand("show")]

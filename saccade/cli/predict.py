@@ -4,26 +4,42 @@ import json
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
-from typing import IO
+from typing import IO, Any
 
 from saccade.cli.options import Predict
-from saccade.data.pairs import decoded
-from saccade.errors import DataError
-from saccade.tasks.translate import Answer, Translator, load
+from saccade.cli.train import columns
+from saccade.data.records import decoded
+from saccade.errors import DataError, OptionError
+from saccade.runs import Run
+from saccade.tasks.base import Trained
+from saccade.tasks.load import task_in
+from saccade.tasks.translate.translator import Translator
 
 _AT_ONCE = 256
 
 
 def predict(command: Predict) -> None:
     """Answer the inputs, in order, as soon as they are there."""
-    translator = load(command.run, device=command.device)
+    if command.texts and command.data:
+        raise OptionError("--data cannot be given together with texts")
+    task, run = task_in(command.run), Run(command.run)
+    trained = task.load(command.run, device=command.device)
     with ExitStack() as stack:
         file = stack.enter_context(open(command.attention, "w", encoding="utf-8")) if command.attention else None
-        for texts in _arguments(command.texts) if command.texts else waiting_lines(_standard_input()):
-            _answer(translator, texts, command, file)
+        if command.data:
+            config = run.read_config()
+            names = columns(command.columns) if command.columns else tuple(config["data"]["columns"])
+            inputs = trained.each(task.inputs(command.data, names, task.read_options(run, config)))
+            batches: Iterable[list[Any]] = some_at_once(inputs)
+        elif command.texts:
+            batches = some_at_once(trained.parse(text) for text in command.texts)
+        else:
+            batches = ([trained.parse(line) for line in lines] for lines in waiting_lines(_standard_input()))
+        for some in batches:
+            _answer(trained, some, command, file)
 
 
 def _standard_input() -> IO[bytes]:
@@ -31,48 +47,29 @@ def _standard_input() -> IO[bytes]:
     return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
-def _answer(translator: Translator, texts: list[str], command: Predict, file: IO[str] | None) -> None:
-    found = translator.answer(texts, beam=command.beam, nbest=command.nbest)
-    for text, answers in zip(texts, found, strict=True):
-        for doubt in translator.doubts(text):
-            print(f"saccade: {text[:60]!r}: {doubt}", file=sys.stderr)
-        lines = [_line(answer, command.scores) for answer in answers]
+def answers(trained: Trained[Any], inputs: list[Any], beam: int, nbest: int) -> list[list[Any]]:
+    """The answers to each input, best first; only a translator searches for several."""
+    if isinstance(trained, Translator):
+        return trained.answer(inputs, beam=beam, nbest=nbest)
+    if (beam, nbest) != (1, 1):
+        raise OptionError(f"--beam and --nbest are for runs of the task translate; got {beam} and {nbest}")
+    return [[answer] for answer in trained.answer(inputs)]
+
+
+def _answer(trained: Trained[Any], inputs: list[Any], command: Predict, file: IO[str] | None) -> None:
+    for given, found in zip(inputs, answers(trained, inputs, command.beam, command.nbest), strict=True):
+        for doubt in trained.doubts(given):
+            print(f"saccade: {trained.readable(given)[:60]!r}: {doubt}", file=sys.stderr)
+        lines = [answer.line(command.scores) for answer in found]
         print("\n".join(lines + [""] * (command.nbest - len(lines))))
         if file is not None:
-            file.write(json.dumps(_record(text, answers), ensure_ascii=False) + "\n")
+            file.write(json.dumps(trained.record(given, found), ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
-def _line(answer: Answer, scores: bool) -> str:
-    # One answer, one line: an answer learnt from JSON or CSV may hold line breaks.
-    text = (
-        answer.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-        if "\n" in answer.text
-        else answer.text
-    )
-    return f"{text}\t{answer.score:.4f}" if scores else text
-
-
-def _record(text: str, answers: list[Answer]) -> dict[str, object]:
-    return {
-        "source": text,
-        "source_tokens": answers[0].source,
-        "answers": [
-            {
-                "answer": answer.text,
-                "score": round(answer.score, 6),
-                "answer_tokens": answer.target,
-                "weights": None
-                if answer.weights is None
-                else [[round(w, 6) for w in row] for row in answer.weights.tolist()],
-            }
-            for answer in answers
-        ],
-    }
-
-
-def _arguments(texts: tuple[str, ...]) -> Iterator[list[str]]:
-    rest = iter(texts)
+def some_at_once(inputs: Iterable[Any]) -> Iterator[list[Any]]:
+    """Inputs in lists of at most 256."""
+    rest = iter(inputs)
     while some := list(islice(rest, _AT_ONCE)):
         yield some
 

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from saccade.data import Level
 from saccade.errors import RunError
-
-Level = Literal["char", "word", "bpe"]
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
@@ -92,15 +91,19 @@ def _readable(token: str) -> str:
     return " " if token == "▁" else token.removeprefix("▁")
 
 
-def learn(texts: Iterable[str], level: Level, size: int = 8000) -> Vocabulary:
+def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool = True) -> Vocabulary:
     """Learn a vocabulary from texts, read once.
 
     Args:
         level: "char" takes every code point; "word" the most frequent words and punctuation marks; "bpe" byte-pair
             pieces (Sennrich et al. 2016), with the 256 bytes added so that no text is unknown.
         size: the largest number of tokens, special ones included, for words and pieces.
+        cased: whether capital letters are told from small ones.
     """
     tokenizer = _blank(level)
+    if not cased:
+        parts = [normalizers.Lowercase()] + ([] if tokenizer.normalizer is None else [tokenizer.normalizer])
+        tokenizer.normalizer = normalizers.Sequence(parts)
     if level == "bpe":
         pieces = max(size - 256, len(SPECIAL))
         trainer: Any = trainers.BpeTrainer(vocab_size=pieces, special_tokens=SPECIAL, show_progress=False)

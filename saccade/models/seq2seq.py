@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.build import build
-from saccade.attention.pointer import PointerGenerator
+from saccade.attention.pointer import PointerGenerator, copied_share
 from saccade.attention.results import Memory, dense, exportable
 from saccade.layers import CellName, Order
 from saccade.layers.cells import CellState, StackedCell, StackedRecurrence
@@ -85,6 +85,16 @@ class Forced(NamedTuple):
     """
 
     logits: Tensor
+    weights: Tensor | None
+    state: DecoderState
+
+
+class _Steps(NamedTuple):
+    """What the decoder made of some steps, `[batch, target, ...]`, before it predicts; and its last state."""
+
+    output: Tensor
+    context: Tensor
+    embedded: Tensor
     weights: Tensor | None
     state: DecoderState
 
@@ -171,8 +181,9 @@ class Seq2Seq(nn.Module):
         """Read the previous token `[batch]` and predict the next."""
         embedded = self._embed(token)
         if self.config.attend == "after":
-            logits, weights, state = self._at_once(embedded[:, None], source, state, need_weights=True)
-            return Step(logits[:, 0], None if weights is None else weights[:, 0], state)
+            run = self._at_once(embedded[:, None], source.memory, state, need_weights=True)
+            logits = self._predict(run.output, run.context, run.embedded, run.weights, source.copy)
+            return Step(logits[:, 0], None if run.weights is None else run.weights[:, 0], run.state)
         output, context, weights, state = self._advance(embedded, source.memory, state, need_weights=True)
         return Step(self._predict(output, context, embedded, weights, source.copy), weights, state)
 
@@ -186,22 +197,50 @@ class Seq2Seq(nn.Module):
         need_weights: bool = True,
     ) -> Forced:
         """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
+        run, copy = self._run(source, lengths, target, copy, need_weights=need_weights)
+        logits = self._predict(run.output, run.context, run.embedded, run.weights, copy)
+        return Forced(logits, run.weights, run.state)
+
+    def copied(
+        self,
+        source: Int[Tensor, "batch source"],
+        lengths: Int[Tensor, " batch"],
+        before: Int[Tensor, "batch target"],
+        target: Int[Tensor, "batch target"],
+        *,
+        copy: Int[Tensor, "batch source"],
+    ) -> Float[Tensor, "batch target"]:
+        """Which share of the probability of each target token came from copying; see `copied_share`.
+
+        Args:
+            before: the tokens before each, the start token first.
+            target: the tokens, in the extended vocabulary.
+        """
+        run, words = self._run(source, lengths, before, copy, need_weights=True)
+        if self.copier is None or run.weights is None or words is None:
+            raise ValueError("copied is for a model that copies; this one does not")
+        logits = self._predict(run.output, run.context, run.embedded, run.weights, words)
+        gate = self.copier.logit(run.context, run.output, run.embedded)
+        return copied_share(logits.log_softmax(-1), run.weights, gate, words, target)
+
+    def _run(
+        self, source: Tensor, lengths: Tensor, target: Tensor, copy: Tensor | None, *, need_weights: bool
+    ) -> tuple["_Steps", Tensor | None]:
+        """All steps under teacher forcing, and what can be copied."""
         read, state = self.remember(source, lengths, copy)
         (memory, copy), embedded = read, self._embed(target)
+        needed = need_weights or copy is not None
         if self.config.attend == "after":
-            return self._at_once(embedded, read, state, need_weights=need_weights)
+            return self._at_once(embedded, memory, state, need_weights=needed), copy
         outputs, contexts, alignment = [], [], []
         for token in embedded.unbind(1):
-            output, context, weights, state = self._advance(
-                token, memory, state, need_weights=need_weights or copy is not None
-            )
+            output, context, weights, state = self._advance(token, memory, state, need_weights=needed)
             outputs.append(output)
             contexts.append(context)
             alignment.append(weights)
         looked = [row for row in alignment if row is not None]
         shown = torch.stack(looked, 1) if looked else None
-        logits = self._predict(torch.stack(outputs, 1), torch.stack(contexts, 1), embedded, shown, copy)
-        return Forced(logits, shown, state)
+        return _Steps(torch.stack(outputs, 1), torch.stack(contexts, 1), embedded, shown, state), copy
 
     def _embed(self, token: Tensor) -> Tensor:
         if self.copier is not None:
@@ -216,13 +255,11 @@ class Seq2Seq(nn.Module):
         output, cells = self.cells(torch.cat([embedded, attended.context], -1), state.cells)
         return output, attended.context, dense(attended.weights), DecoderState(cells, attended.state)
 
-    def _at_once(self, embedded: Tensor, source: Source, state: DecoderState, *, need_weights: bool) -> Forced:
+    def _at_once(self, embedded: Tensor, memory: Memory, state: DecoderState, *, need_weights: bool) -> "_Steps":
         """Steps of a decoder that attends after its cell: `[batch, step, embedding]`."""
         output, cells = self.cells(embedded, state.cells)
-        needed = need_weights or source.copy is not None
-        context, weights, after = self.attention.read(output, source.memory, state.attention, need_weights=needed)
-        shown = dense(weights)
-        return Forced(self._predict(output, context, embedded, shown, source.copy), shown, DecoderState(cells, after))
+        context, weights, after = self.attention.read(output, memory, state.attention, need_weights=need_weights)
+        return _Steps(output, context, embedded, dense(weights), DecoderState(cells, after))
 
     def _predict(
         self, output: Tensor, context: Tensor, embedded: Tensor, weights: Tensor | None, copy: Tensor | None

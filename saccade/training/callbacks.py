@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch import Tensor
+from torch import Tensor, nn
 
 from saccade.errors import OptionError
 from saccade.files import write_atomic
-from saccade.models.seq2seq import Seq2Seq
 from saccade.runs import CHECKPOINTS, Run
+from saccade.tasks.base import Figures
 from saccade.training.module import TrainingModule
 
 LAST = "last.ckpt"
@@ -52,29 +53,36 @@ class AveragedWeights(WeightAveraging):
         super().__init__(multi_avg_fn=_average)
 
     @property
-    def model(self) -> Seq2Seq:
+    def model(self) -> nn.Module:
         """The model that the averaged weights make, while training goes on."""
         assert self._average_model is not None
-        model = self._average_model.module.model
-        assert isinstance(model, Seq2Seq)
-        return model
+        module = self._average_model.module
+        assert isinstance(module, TrainingModule)
+        return module.learner.model
 
 
 @torch.no_grad()
 def _average(averages: Any, current: Any, steps: Tensor | int) -> None:
     decay = min(0.998, (1 + int(steps)) / (10 + int(steps)))
-    torch._foreach_lerp_(list(averages), list(current), 1 - decay)
+    # They come a dtype at a time; what cannot be averaged (which tags may follow each other) never changes.
+    if averages[0].is_floating_point():
+        torch._foreach_lerp_(list(averages), list(current), 1 - decay)
 
 
 class KeepBest(pl.Callback):
-    """Write each validation down, keep the weights of the lowest loss, and stop when it no longer falls.
+    """Write each validation down, keep the weights of the best, and stop when none is better any more.
 
     It must stand before `AveragedWeights`, which puts the averaged weights in place during validation.
+
+    Args:
+        rank: of the figures of a validation: the lowest is the best, first number first.
+        patience: how many validations may go by that were not the best.
     """
 
-    def __init__(self, run: Run, patience: int):
-        self.run, self.patience = run, patience
-        self.best, self.rounds_without_better = float("inf"), 0
+    def __init__(self, run: Run, rank: Callable[[Figures], tuple[float, ...]], patience: int):
+        self.run, self.rank, self.patience = run, rank, patience
+        self.best: tuple[float, ...] = (float("inf"),)
+        self.rounds_without_better = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the lines that a killed run wrote after its last checkpoint; one that had stopped early stays so."""
@@ -86,18 +94,18 @@ class KeepBest(pl.Callback):
         """Write the figures, and the weights if they are the best."""
         assert isinstance(pl_module, TrainingModule)
         measured = pl_module.measured()
-        if not math.isfinite(measured.loss):
-            diverged = f"with {pl_module.options.learning_rate} the loss is not finite at step {measured.step}"
+        if not math.isfinite(measured["loss"]):
+            diverged = f"with {pl_module.options.learning_rate} the loss is not finite at step {measured['step']}"
             raise OptionError(f"--learning-rate must be lower: {diverged}")
-        if measured.loss < self.best:
-            self.best, self.rounds_without_better = measured.loss, 0
-            self.run.write_weights(pl_module.model.state_dict())
+        if self.rank(measured) < self.best:
+            self.best, self.rounds_without_better = self.rank(measured), 0
+            self.run.write_weights(pl_module.learner.model.state_dict())
         else:
             self.rounds_without_better += 1
-        self.run.write_metrics([*self.run.read_metrics(), measured._asdict()])
+        self.run.write_metrics([*self.run.read_metrics(), measured])
         if pl_module.logger is not None:
-            figures = {name: value for name, value in measured._asdict().items() if name != "step"}
-            pl_module.logger.log_metrics(figures, step=measured.step)
+            figures = {name: value for name, value in measured.items() if name != "step"}
+            pl_module.logger.log_metrics(figures, step=pl_module.global_step)
         self._stop_if_patience_is_over(trainer)
 
     def _stop_if_patience_is_over(self, trainer: pl.Trainer) -> None:
@@ -110,4 +118,4 @@ class KeepBest(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it up again."""
-        self.best, self.rounds_without_better = state_dict["best"], state_dict["rounds_without_better"]
+        self.best, self.rounds_without_better = tuple(state_dict["best"]), state_dict["rounds_without_better"]

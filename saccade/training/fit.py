@@ -1,4 +1,4 @@
-"""Train a translator into a run folder, from the beginning or from where it was killed."""
+"""Train a model into a run folder, from the beginning or from where it was killed."""
 
 import logging
 import shutil
@@ -6,38 +6,44 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from saccade.data.corpus import Schedule
+from saccade.data.schedule import Schedule
 from saccade.errors import RunError
 from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
-from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import Translator, load, new_model, pick_device
+from saccade.tasks.base import Say, Start, Task, load_weights, say
+from saccade.tasks.course import Course
+from saccade.tasks.devices import pick_device
+from saccade.tasks.load import task_of
 from saccade.training.callbacks import LAST, AtomicCheckpoints, AveragedWeights, KeepBest, checkpointing
 from saccade.training.interrupt import Interruptible
 from saccade.training.module import Plan, RoundOfBatches, TrainingModule, ValidationBatches, plan
-from saccade.training.prepare import Prepared, Say, Start, prepare, say
+from saccade.training.prepare import Prepared, prepare
 from saccade.training.progress import ProgressBar
 
 
 def fit(
     folder: Path,
-    options: TranslateOptions,
+    options: Course,
     start: Start,
     *,
     device: str = "auto",
     say: Say = say,
     watch: Sequence[pl.Callback] = (),
-) -> Translator:
-    """Train, keep the best weights in `folder`, and return the translator that they make.
+) -> Any:
+    """Train, keep the best weights in `folder`, and return the trained model that they make.
 
     The same seed, data and machine give the same weights, bit for bit, however often the training was killed and
     resumed (one process, CPU).
 
     Args:
+        folder: of the run.
+        options: those of the task that is to be trained, which they name.
+        start: the examples, and what to go on from.
         device: auto, cpu, cuda, cuda:N or mps.
         say: where lines for the person go.
         watch: callbacks of Lightning that look on, after this project's own.
@@ -46,7 +52,7 @@ def fit(
         SaccadeError: a mistake in the data, the options or the folder.
         KeyboardInterrupt: the person stopped it; the last checkpoint is there.
     """
-    run, where = Run(folder), pick_device(device)
+    run, where, task = Run(folder), pick_device(device), task_of(options)
     checkpoint = _checkpoint(run, start, say)
     if checkpoint is None:
         _refuse_another_run(run, start)
@@ -54,16 +60,17 @@ def fit(
     try:
         shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
         run.path(SCRATCH).mkdir()
-        prepared = prepare(run, options, start, say)
+        prepared = prepare(run, task, options, start, say)
         if prepared.config.get("finished"):
             say(f"{run}: this training is finished; nothing to resume")
         else:
-            _train(run, prepared, where, checkpoint, say, watch)
-            run.write_config({**prepared.config, "finished": True, "scores": _best(run)})
+            _train(run, task, prepared, where, checkpoint, say, watch)
+            best = min(run.read_metrics(), key=task.rank)
+            run.write_config({**prepared.config, "finished": True, "scores": best})
     finally:
         shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
         run.discard_if_not_begun()
-    return load(folder, device=device)
+    return task.load(folder, device=device)
 
 
 def _checkpoint(run: Run, start: Start, say: Say) -> Path | None:
@@ -83,31 +90,39 @@ def _refuse_another_run(run: Run, start: Start) -> None:
 
 
 def _train(
-    run: Run, prepared: Prepared, device: torch.device, checkpoint: Path | None, say: Say, watch: Sequence[pl.Callback]
+    run: Run,
+    task: Task[Any, Any, Any, Any],
+    prepared: Prepared,
+    device: torch.device,
+    checkpoint: Path | None,
+    say: Say,
+    watch: Sequence[pl.Callback],
 ) -> None:
     options, parent = prepared.options, prepared.config["from"]
-    schedule = Schedule(prepared.training.lengths[0], options.batch_size, options.seed)
+    schedule = Schedule(prepared.training.sizes, options.batch_size, options.seed)
     course = plan(options, schedule.per_epoch)
     torch.manual_seed(options.seed)
-    model = new_model(options, prepared.vocabularies)
-    if parent is not None and checkpoint is None:
-        model.load_state_dict(Run(parent).read_weights())
-    module = TrainingModule(model, options, course)
-    batches = RoundOfBatches(module, prepared.training, schedule), ValidationBatches(prepared.validation)
+    model = task.new_model(options, prepared.codec)
+    if checkpoint is None:
+        if parent is None:
+            task.begin(model, options, prepared.codec, say)
+        else:
+            load_weights(model, Run(parent))
+    module = TrainingModule(task.learner(model, options, prepared.codec), options, course)
+    validation = ValidationBatches(prepared.validation, 8 * options.batch_size)
+    batches = RoundOfBatches(module, prepared.training, schedule), validation
     with _quiet(), _threads(model), Interruptible() as interruptible:
-        trainer = _trainer(run, options, course, device, [interruptible, *watch])
+        ours = [KeepBest(run, task.rank, options.patience), AveragedWeights(), ProgressBar(task.headline)]
+        trainer = _trainer(run, course, device, [*ours, checkpointing(run), interruptible, *watch])
         try:
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning turns Ctrl-C into an exit of its own
             raise KeyboardInterrupt from None
     if trainer.should_stop and trainer.global_step < course.total:
-        say(f"stopped early: the validation loss has not fallen for {options.patience} validations")
+        say(f"stopped early: no validation was better for {options.patience} in a row")
 
 
-def _trainer(
-    run: Run, options: TranslateOptions, course: Plan, device: torch.device, watch: Sequence[pl.Callback]
-) -> pl.Trainer:
-    callbacks = [KeepBest(run, options.patience), AveragedWeights(), ProgressBar(), checkpointing(run), *watch]
+def _trainer(run: Run, course: Plan, device: torch.device, callbacks: list[pl.Callback]) -> pl.Trainer:
     return pl.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
         devices=1 if device.index is None else [device.index],
@@ -151,7 +166,3 @@ def _threads(model: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _best(run: Run) -> dict[str, float]:
-    return min(run.read_metrics(), key=lambda line: line["loss"])

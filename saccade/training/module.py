@@ -7,10 +7,10 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from saccade.data.corpus import Batch, Corpus, Schedule
-from saccade.models.seq2seq import Seq2Seq
-from saccade.tasks.objective import count, objective
-from saccade.tasks.options import TranslateOptions
+from saccade.data.corpus import Corpus
+from saccade.data.schedule import Schedule, in_order_of_length
+from saccade.tasks.base import Figures, Learner
+from saccade.tasks.course import Course
 
 
 class Plan(NamedTuple):
@@ -31,10 +31,10 @@ class Plan(NamedTuple):
         return self.rounds * self.steps
 
 
-def plan(options: TranslateOptions, per_epoch: int) -> Plan:
+def plan(options: Course, per_epoch: int) -> Plan:
     """Rounds of an epoch, but of at least 200 and at most 1,000 steps.
 
-    >>> plan(TranslateOptions(epochs=10), per_epoch=250)
+    >>> plan(Course(epochs=10), per_epoch=250)
     Plan(rounds=10, steps=250, per_epoch=250)
     """
     total = options.epochs_for(per_epoch) * per_epoch
@@ -55,58 +55,42 @@ def learning_rate_factor(step: int, total: int) -> float:
 class RoundOfBatches:
     """The training batches of one round after another; each starts where the trainer's step count stands."""
 
-    def __init__(self, module: "TrainingModule", corpus: Corpus, schedule: Schedule):
+    def __init__(self, module: "TrainingModule", corpus: Corpus[Any], schedule: Schedule):
         self.module, self.corpus, self.schedule = module, corpus, schedule
 
     def __len__(self) -> int:
         return self.module.plan.steps
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         start = self.module.trainer.global_step
         for step in range(start, start + len(self)):
             yield self.corpus.batch(self.schedule[step])
 
 
 class ValidationBatches:
-    """Every validation pair once."""
+    """Every validation example once."""
 
-    def __init__(self, corpus: Corpus):
-        self.corpus, self.indices = corpus, corpus.in_order_of_length(256)
+    def __init__(self, corpus: Corpus[Any], size: int):
+        self.corpus, self.indices = corpus, in_order_of_length(corpus.sizes, size)
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         return (self.corpus.batch(some) for some in self.indices)
 
 
-class Measured(NamedTuple):
-    """The figures of a validation; losses in nats."""
-
-    step: int
-    epoch: float
-    training_loss: float
-    """Mean over the target tokens of the round."""
-    loss: float
-    """Mean over target tokens, with the averaged weights."""
-    loss_sum_per_example: float
-    token_accuracy: float
-    exact_match: float
-
-
 class TrainingModule(pl.LightningModule):
-    """Teacher forcing, cross-entropy, AdamW."""
+    """A learner, AdamW, and the figures of each round."""
 
-    def __init__(self, model: Seq2Seq, options: TranslateOptions, plan: Plan):
+    def __init__(self, learner: Learner[Any], options: Course, plan: Plan):
         super().__init__()
-        self.model, self.options, self.plan = model, options, plan
+        self.learner, self.options, self.plan = learner, options, plan
         self.recent_loss = float("nan")
         """Mean loss of the last steps, for people to watch."""
         # In double precision: a float32 stops counting tokens at 16 million.
-        # What a reward is compared with where slots are drawn; a buffer, so that a resumed run goes on with it.
-        self.register_buffer("baseline", torch.tensor(float("nan")))
-        self.baseline: Tensor
-        self._training, self._validation = (torch.zeros(size, dtype=torch.float64) for size in (2, 5))
+        self._training = torch.zeros(2, dtype=torch.float64)
+        self._checks: list[Any] = []
 
     def on_train_epoch_start(self) -> None:
         """A round begins."""
@@ -120,38 +104,34 @@ class TrainingModule(pl.LightningModule):
         else:
             torch.manual_seed(seed)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean loss of a target token."""
-        step = objective(self.model, batch, self.options, self.baseline)
-        self.baseline = step.baseline
-        self._training += torch.stack([step.counts.loss.detach().sum(), step.counts.tokens]).cpu()
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """What the task minimises."""
+        step = self.learner.objective(batch)
+        self._training += torch.stack([step.total.detach(), step.counted]).cpu()
         if batch_idx % 20 == 19:
             self.recent_loss = float(self._training[0] / self._training[1])
         return step.loss
 
     def on_validation_epoch_start(self) -> None:
         """A validation begins."""
-        self._validation.zero_()
+        self._checks.clear()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add up a batch."""
-        counts = count(self.model, batch)
-        self._validation[:4] += torch.stack([part.float() for part in (counts.loss.sum(), *counts[1:])]).cpu()
-        self._validation[4] += len(batch.source)
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure a batch."""
+        self._checks.append(self.learner.check(batch))
 
-    def measured(self) -> Measured:
-        """The figures of the validation that has just ended."""
-        loss, count, right, exact, examples = self._validation.tolist()
-        trained, trained_tokens = self._training.tolist()
-        return Measured(
-            step=self.global_step,
-            epoch=round(self.global_step / self.plan.per_epoch, 3),
-            training_loss=trained / max(trained_tokens, 1.0),
-            loss=loss / count,
-            loss_sum_per_example=loss / examples,
-            token_accuracy=right / count,
-            exact_match=exact / examples,
-        )
+    def measured(self) -> Figures:
+        """The figures of the validation that has just ended; losses in nats.
+
+        `training_loss` is the mean of the round, the others are of the averaged weights on held-out examples.
+        """
+        trained, counted = self._training.tolist()
+        return {
+            "step": self.global_step,
+            "epoch": round(self.global_step / self.plan.per_epoch, 3),
+            "training_loss": trained / max(counted, 1.0),
+            **self.learner.figures(self._checks),
+        }
 
     def configure_optimizers(self) -> Any:
         """AdamW with the schedule of `learning_rate_factor`."""

@@ -108,7 +108,7 @@ def test_runs(say, tmp_path, digits, run_folder, command):
     written(copy / "config.json", json.dumps({**config, "format": 99}).encode())
     assert "expected format 1 or older; got 99, of a newer saccade" in say(command, copy, *rest)[0]
     written(copy / "config.json", json.dumps({**config, "task": "paint"}).encode())
-    assert "expected a run of the task translate; got paint" in say(command, copy, *rest)[0]
+    assert "expected a run of translate; got paint" in say(command, copy, *rest)[0]
 
 
 def test_another_run_is_left_alone(say, tmp_path, digits, run_folder):
@@ -169,6 +169,6 @@ def test_ctrl_c_while_training_says_how_to_go_on(tmp_path, digits):
     assert "Traceback" not in said
     assert f"stopped; go on with: saccade train translate --out {tmp_path / 'run'} --resume" in said
     assert said.splitlines()[-1] == "saccade: interrupted"
-    from saccade.tasks.translate import load
+    from saccade.tasks.load import load
 
     load(tmp_path / "run")

@@ -13,7 +13,7 @@ import pytest
 from saccade.cli import main
 from saccade.cli.predict import waiting_lines
 from saccade.errors import DataError
-from saccade.tasks.translate import load
+from saccade.tasks.load import load
 
 SACCADE = [sys.executable, "-m", "saccade.cli"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from saccade.data import times
-from saccade.tasks.translate import load
+from saccade.tasks.load import load
 
 pytestmark = pytest.mark.slow
 

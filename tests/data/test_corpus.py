@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from saccade.data.corpus import Corpus, HeldOut, Schedule, Vocabularies, collate
+from saccade.data.heldout import HeldOut
+from saccade.data.paircorpus import PairCorpus, Vocabularies, collate
 from saccade.data.pairs import Pair, PairFile
+from saccade.data.schedule import Schedule
 from saccade.data.tokens import END, START, learn
 
 PAIRS = [Pair(f"{n * 37 % 1000}", f"{n}" * (n % 7 + 1)) for n in range(251)]
@@ -14,8 +16,8 @@ def vocabularies() -> Vocabularies:
     return Vocabularies(learn((p.source for p in PAIRS), "char"), learn((p.target for p in PAIRS), "char"))
 
 
-def corpus(folder, pairs=PAIRS, name="c", max_length=99) -> Corpus:
-    return Corpus(folder, name, pairs, vocabularies(), max_length)
+def corpus(folder, pairs=PAIRS, name="c", max_length=99) -> PairCorpus:
+    return PairCorpus(folder, name, pairs, vocabularies(), max_length)
 
 
 def test_a_batch_holds_what_was_encoded(tmp_path):
@@ -38,7 +40,7 @@ def test_a_batch_holds_what_was_encoded(tmp_path):
 def test_long_and_unknown_are_counted(tmp_path):
     encoded = corpus(tmp_path, [*PAIRS[:9], Pair("1" * 40, "2"), Pair("x1", "y2")], max_length=40)
     assert (len(encoded), encoded.too_long, encoded.unknown) == (10, 1, 2)
-    assert encoded.lengths[0].max() <= 40
+    assert encoded.sizes.max() <= 40
     assert len(corpus(tmp_path, [Pair("1" * 40, "2")], "d", 40)) == 0
 
 
@@ -83,7 +85,7 @@ def test_batches_hold_little_padding():
 def held(tmp_path, pairs, seed=0) -> HeldOut:
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
-    return HeldOut(PairFile((path,)), seed)
+    return HeldOut(PairFile((path,)), seed, lambda pair: pair.source)
 
 
 def test_the_held_out_part_shares_no_input_with_the_rest(tmp_path):

@@ -8,10 +8,10 @@ import torch
 from saccade.cli import main
 from saccade.data.pairs import Pair, PairFile, to_tsv
 from saccade.errors import OptionError
-from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import load
+from saccade.tasks.base import Start
+from saccade.tasks.load import load
+from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
-from saccade.training.prepare import Start
 
 WHEN, WHERE = ("today", "tomorrow", "tonight", "now"), ("home", "work", "school", "sea")
 

@@ -28,9 +28,9 @@ def learn(name: str, folder: Path) -> float:
 
     from saccade.data import times
     from saccade.data.pairs import Pair, PairFile, to_tsv
-    from saccade.tasks.options import TranslateOptions
+    from saccade.tasks.base import Start
+    from saccade.tasks.translate.options import TranslateOptions
     from saccade.training.fit import fit
-    from saccade.training.prepare import Start
 
     torch.set_num_threads(1)
     made = times.pairs(12_000, seed=1)

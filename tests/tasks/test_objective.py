@@ -4,12 +4,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from saccade.attention.losses import coverage_loss
-from saccade.data.corpus import Batch, Vocabularies, collate
+from saccade.data.paircorpus import Batch, Vocabularies, collate
 from saccade.data.tokens import PAD, learn
 from saccade.models.seq2seq import Seq2Seq
-from saccade.tasks.objective import ENTROPY, REWARD, count, objective
-from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import new_model
+from saccade.tasks.translate.learner import ENTROPY, REWARD, count, objective
+from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.translator import new_model
 
 NONE_YET = torch.tensor(float("nan"))
 

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from saccade.data.corpus import Vocabularies
+from saccade.data.paircorpus import Vocabularies
 from saccade.data.pairs import Pair
 from saccade.data.tokens import learn
 from saccade.errors import OptionError
-from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import Longest, Translator, load, new_model, pick_device
+from saccade.tasks.devices import pick_device
+from saccade.tasks.load import load
+from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.translator import Longest, Translator, new_model
 
 
 def untrained(attention: str = "additive") -> Translator:

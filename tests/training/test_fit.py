@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from saccade.data.pairs import PairFile
 from saccade.errors import OptionError, RunError
 from saccade.runs import Run
-from saccade.tasks.options import TranslateOptions
-from saccade.tasks.translate import load
+from saccade.tasks.base import Start
+from saccade.tasks.load import load
+from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
 from saccade.training.module import learning_rate_factor, plan
-from saccade.training.prepare import Start
 
 SMALL = TranslateOptions(level="char", embedding=8, hidden=16, epochs=60, batch_size=16, dropout=0.2, patience=3)
 
@@ -32,9 +32,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from saccade.data.pairs import PairFile
-from saccade.tasks.options import TranslateOptions
+from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
-from saccade.training.prepare import Start
+from saccade.tasks.base import Start
 options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=42, batch_size=16, dropout=0.2)
 start = Start(PairFile((Path(sys.argv[1]),)), None, resume=True)
 fit(Path(sys.argv[2]), options, start, device="cpu")
@@ -161,7 +161,7 @@ def test_it_stops_early_and_keeps_the_best(tmp_path, digits):
     )
     train(tmp_path / "run", digits, options, said)
     lines = Run(tmp_path / "run").read_metrics()
-    assert "stopped early: the validation loss has not fallen for 1 validations" in said
+    assert "stopped early: no validation was better for 1 in a row" in said
     assert lines[-1]["loss"] >= min(line["loss"] for line in lines[:-1])
     assert len(lines) < plan(options, 24).rounds
     best = Run(tmp_path / "run").read_config()["scores"]

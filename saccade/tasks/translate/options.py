@@ -1,17 +1,17 @@
-"""The options of a training, with their defaults: the one place where a default stands. Imports no torch."""
+"""The options of a translator, with their defaults: the one place where a default stands. Imports no torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 from saccade.attention import catalogue
+from saccade.data import Level
 from saccade.errors import OptionError
 from saccade.layers import CellName, Order
-
-Level = Literal["char", "word", "bpe"]
+from saccade.tasks.course import Course
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslateOptions:
+class TranslateOptions(Course):
     """How to train a translator. The defaults work untouched."""
 
     level: Level = "bpe"
@@ -40,31 +40,15 @@ class TranslateOptions:
     """Width of the encoder's states (both directions together) and of the decoder's; even."""
     layers: int = 1
     """Layers of the encoder and of the decoder."""
-    dropout: float = 0.1
-    """Probability of dropping an activation in training."""
     max_length: int = 1000
     """Pairs with more tokens than this on a side are left out, and counted."""
-    epochs: int = 0
-    """Passes over the training pairs; 0 is enough for 3000 steps, at least 8 and at most 200."""
-    batch_size: int = 32
-    """Pairs in a step."""
-    learning_rate: float = 0.005
-    """The highest learning rate; it rises over the first steps and falls to zero over the second half."""
-    patience: int = 8
-    """Stop after this many validations without a lower loss."""
-    seed: int = 0
-    """Decides the first weights, the order of the pairs, dropout and what is held out."""
+
+    FREE: ClassVar[tuple[str, ...]] = ("max_length",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
-        least |= {"max_length": 2, "epochs": 0, "batch_size": 1, "patience": 1, "seed": 0}
-        least |= {"half_width": 1, "coverage_loss": 0}
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value < lowest:
-                raise OptionError(f"--{name.replace('_', '-')} must be at least {lowest}; got {value}")
-        if self.seed >= 2**31:
-            raise OptionError(f"--seed must be below 2147483648; got {self.seed}")
+        self.at_least({**least, "max_length": 2, "half_width": 1, "coverage_loss": 0})
         try:
             parts = catalogue.parse(self.attention)
         except ValueError as error:
@@ -75,17 +59,3 @@ class TranslateOptions:
             raise OptionError("--copy needs weights to copy with; got --attention none")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
-        if not 0 <= self.dropout < 1:
-            raise OptionError(f"--dropout must be at least 0 and below 1; got {self.dropout}")
-        if not 0 < self.learning_rate < float("inf"):
-            raise OptionError(f"--learning-rate must be above 0; got {self.learning_rate}")
-
-    def epochs_for(self, steps_per_epoch: int) -> int:
-        """Passes over the data: as asked, or enough for 3000 steps, at least 8 and at most 200.
-
-        >>> TranslateOptions().epochs_for(250)
-        12
-        """
-        if self.epochs:
-            return self.epochs
-        return min(max(-(-3000 // steps_per_epoch), 8), 200)

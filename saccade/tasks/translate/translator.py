@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +13,14 @@ from numpy.typing import NDArray
 from saccade import decoding, metrics
 from saccade.data import tokens
 from saccade.data.copying import Copyable, copyable
-from saccade.data.corpus import Batch, Vocabularies, collate, encode
+from saccade.data.paircorpus import Batch, Vocabularies, collate, encode
 from saccade.data.pairs import Pair
-from saccade.errors import OptionError, RunError
+from saccade.errors import OptionError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
-from saccade.runs import CONFIG, WEIGHTS, Run
-from saccade.tasks.objective import count
-from saccade.tasks.options import TranslateOptions
+from saccade.tasks.base import Trained, rounded
+from saccade.tasks.translate.learner import count
+from saccade.tasks.translate.options import TranslateOptions
 
-TASK = "translate"
 _SYMBOLS = decoding.Symbols(tokens.START, tokens.END, (tokens.PAD, tokens.START, tokens.UNKNOWN))
 
 
@@ -34,6 +32,8 @@ class Answer(NamedTuple):
     source:  the input's tokens as they read, `</s>` last.
     target:  the answer's tokens as they read, `</s>` last where the answer ended by itself.
     weights: float32 `[target, source]`, each row what an output token looked at; None where nothing looks.
+    copied:  for each output token which share of its probability came from copying the input, 0 to 1; none where the
+             model does not copy, or where nobody asked.
     """
 
     text: str
@@ -41,6 +41,14 @@ class Answer(NamedTuple):
     source: tuple[str, ...]
     target: tuple[str, ...]
     weights: NDArray[np.float32] | None
+    copied: tuple[float, ...] = ()
+
+    def line(self, scores: bool) -> str:
+        r"""The answer in one line: one learnt from JSON or CSV may hold line breaks, which are then `\n`."""
+        text = self.text
+        if "\n" in text:
+            text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        return f"{text}\t{self.score:.4f}" if scores else text
 
 
 class _Question(NamedTuple):
@@ -72,6 +80,9 @@ class Scores:
     """Share of target tokens predicted right when the true ones before are given, 0 to 1."""
     bleu: float
     chrf: float
+    rouge1: float
+    rouge2: float
+    rougeL: float  # noqa: N815 - its name
     examples: int
     seconds: float
 
@@ -101,24 +112,6 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return Batch(source, lengths, before, target, None if batch.copy is None else batch.copy.to(device))
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one, and the CPU else.
-
-    Raises:
-        OptionError: a device that this machine lacks.
-
-    >>> pick_device("cpu")
-    device(type='cpu')
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(name.split(":")[0], False):
-        have = ", ".join(kind for kind, there in present.items() if there)
-        raise OptionError(f"--device must be auto or one that is here ({have}); got {name}")
-    return torch.device(name)
-
-
 def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
     """An untrained model; `torch.manual_seed` decides its weights."""
     return Seq2Seq(
@@ -141,7 +134,7 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
     )
 
 
-class Translator:
+class Translator(Trained[str]):
     """A trained translator.
 
     >>> vocabulary = tokens.learn(["12"], "char")
@@ -151,23 +144,22 @@ class Translator:
     ('1', '2', '</s>')
     """
 
+    model: Seq2Seq
+
     def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, longest: Longest):
         self.model, self.vocabularies, self.longest = model.eval(), vocabularies, longest
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.output.weight.device
-
     def __call__(self, text: str, *, beam: int = 1) -> Answer:
-        """The best answer to one text; greedy, or the best of a beam."""
-        return self.answer([text], beam=beam)[0][0]
+        """The best answer to one text; greedy, or the best of a beam. It also says what was copied."""
+        return self.answer([text], beam=beam, copied=True)[0][0]
 
-    def answer(self, texts: Sequence[str], *, beam: int = 1, nbest: int = 1) -> list[list[Answer]]:
+    def answer(
+        self, texts: Sequence[str], *, beam: int = 1, nbest: int = 1, copied: bool = False
+    ) -> list[list[Answer]]:
         """The `nbest` best answers to each text, best first; fewer where the search found fewer.
 
         An empty text has the empty answer. Texts of like length are searched together; a text's answer does not
-        depend on the others.
+        depend on the others. With `copied` a model that copies also says what it copied.
         """
         if min(beam, nbest) < 1:
             raise OptionError(f"--beam and --nbest must be at least 1; got {beam} and {nbest}")
@@ -178,7 +170,7 @@ class Translator:
             some = by_length[begin : begin + 64]
             hypotheses = self._search([encoded[i] for i in some], max(beam, nbest))
             for i, best in zip(some, hypotheses, strict=True):
-                found[i] = [self._answer(encoded[i], hypothesis) for hypothesis in best[:nbest]]
+                found[i] = [self._answer(encoded[i], hypothesis, copied) for hypothesis in best[:nbest]]
         return found
 
     def _encoded(self, text: str) -> "_Question":
@@ -200,7 +192,7 @@ class Translator:
         # Twice the longest answer of training, and in proportion for inputs longer than any seen.
         return 2 * self.longest.target * max(self.longest.source, length) // self.longest.source + 1
 
-    def _answer(self, question: "_Question", hypothesis: decoding.Hypothesis) -> Answer:
+    def _answer(self, question: "_Question", hypothesis: decoding.Hypothesis, copied: bool) -> Answer:
         vocabulary, source, extra = self.vocabularies.target, question.labels, question.copy.extra
         target = [vocabulary.label(identity, extra) for identity in hypothesis.tokens]
         weights = hypothesis.weights
@@ -209,10 +201,49 @@ class Translator:
             target += [tokens.SPECIAL[tokens.END]] * (len(weights) - len(target))
         text = vocabulary.decode(hypothesis.tokens, extra)
         matrix = None if weights is None else weights.numpy()
-        return Answer(text, hypothesis.score, tuple(source), tuple(target), matrix)
+        shares = self._copied(question, hypothesis.tokens, len(target)) if copied and self.model.copier else ()
+        return Answer(text, hypothesis.score, tuple(source), tuple(target), matrix, shares)
 
-    def doubts(self, text: str) -> list[str]:
+    @torch.inference_mode()
+    def _copied(self, question: "_Question", written: list[int], length: int) -> tuple[float, ...]:
+        target = [*written, tokens.END][:length]
+        if not target:
+            return ()
+        batch = to_device(collate([question.ids], [target], [question.copy.ids]), self.device)
+        assert batch.copy is not None
+        shares = self.model.copied(batch.source, batch.lengths, batch.before, batch.target, copy=batch.copy)
+        return tuple(shares[0].tolist())
+
+    def parse(self, line: str) -> str:
+        """The line itself."""
+        return line
+
+    def record(self, given: str, answers: Sequence[Answer]) -> dict[str, Any]:
+        """An input, its tokens, and for each answer its tokens and weights, as JSON."""
+        return {
+            "source": given,
+            "source_tokens": answers[0].source,
+            "answers": [
+                {
+                    "answer": answer.text,
+                    "score": round(answer.score, 6),
+                    "answer_tokens": answer.target,
+                    "weights": rounded(answer.weights),
+                }
+                for answer in answers
+            ],
+        }
+
+    def sample(self) -> dict[str, Any]:
+        """Two sources and targets as long as the longest of training."""
+        source, target = (torch.ones(2, length, dtype=torch.long) for length in self.longest)
+        lengths = torch.full((2,), self.longest.source)
+        copy = torch.zeros_like(source) if self.model.config.copy else None
+        return {"source": source, "lengths": lengths, "target": target, "copy": copy}
+
+    def doubts(self, given: str) -> list[str]:
         """What a person should know before trusting the answer to a text: one line each, none for an ordinary one."""
+        text = given
         if not text.strip():
             return ["the input is empty, and so is the answer"]
         encoded, doubts = self.vocabularies.source.encode(text), []
@@ -244,6 +275,9 @@ class Translator:
             token_accuracy=forced.right / forced.tokens,
             bleu=text.bleu,
             chrf=text.chrf,
+            rouge1=text.rouge1,
+            rouge2=text.rouge2,
+            rougeL=text.rougeL,
             examples=forced.examples,
             seconds=time.perf_counter() - started,
         )
@@ -265,46 +299,3 @@ def _batches(rows: Sequence[list[int]], size: int) -> Iterator[list[int]]:
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     for begin in range(0, len(order), size):
         yield order[begin : begin + size]
-
-
-def load(folder: Path | str, *, device: str = "cpu") -> Translator:
-    """The translator in a run folder: reads JSON and safetensors only.
-
-    Raises:
-        RunError: no run there, a run of another task, or a broken file, which is named.
-    """
-    run = Run(folder)
-    config = run.read_config()
-    if config.get("task") != TASK:
-        raise RunError(f"{run}: expected a run of the task {TASK}; got {config.get('task')}")
-    vocabularies = read_vocabularies(run)
-    options = read_options(run, config)
-    try:
-        longest = Longest(**config["data"]["longest"])
-    except (KeyError, TypeError):
-        raise RunError(f"{run.path(CONFIG)}: expected data.longest with source and target; got none") from None
-    model = new_model(options, vocabularies)
-    weights = run.read_weights()
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: list(tensor.shape) for name, tensor in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            shapes = f"expected {name} of shape {expected.get(name)}; got {found.get(name)}"
-            raise RunError(f"{run.path(WEIGHTS)}: {shapes}")
-    model.load_state_dict(weights)
-    return Translator(model.to(pick_device(device)), vocabularies, longest)
-
-
-def read_vocabularies(run: Run) -> Vocabularies:
-    """The two vocabularies of a run."""
-    return Vocabularies(*(tokens.load(run.path(f"tokenizer-{side}.json")) for side in Vocabularies._fields))
-
-
-def read_options(run: Run, config: dict[str, Any]) -> TranslateOptions:
-    """The options of a run; those that an older format did not have yet take their defaults."""
-    known = asdict(TranslateOptions())
-    options = config.get("options", {})
-    strange = sorted(options.keys() - known.keys())
-    if strange:
-        raise RunError(f"{run}: expected options of this version; got {strange[0]}")
-    return TranslateOptions(**options)

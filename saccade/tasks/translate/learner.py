@@ -1,5 +1,6 @@
 """What a translator is trained to minimise, and what is counted on the way."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -7,10 +8,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from saccade.attention.losses import coverage_loss, reinforce_loss
-from saccade.data.corpus import Batch
+from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
 from saccade.models.seq2seq import Forced, Seq2Seq
-from saccade.tasks.options import TranslateOptions
+from saccade.tasks.base import Figures, Learner, Objective
+from saccade.tasks.translate.options import TranslateOptions
 
 # Xu et al. 2015, §4.1, tune both; the baseline moves as there.
 REWARD, ENTROPY, BASELINE = 0.1, 0.1, 0.9
@@ -31,7 +33,7 @@ class Counts(NamedTuple):
     exact: Tensor
 
 
-class Objective(NamedTuple):
+class Minimised(NamedTuple):
     """What a step minimises, `loss`; the counts; and the baseline that the next step's reward is compared with."""
 
     loss: Tensor
@@ -44,7 +46,7 @@ def count(model: Seq2Seq, batch: Batch) -> Counts:
     return _counted(model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=False), batch)
 
 
-def objective(model: Seq2Seq, batch: Batch, options: TranslateOptions, baseline: Tensor) -> Objective:
+def objective(model: Seq2Seq, batch: Batch, options: TranslateOptions, baseline: Tensor) -> Minimised:
     """Mean cross-entropy of a target token, and what the mechanism asks for beside it.
 
     With `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13). For weights
@@ -67,7 +69,7 @@ def objective(model: Seq2Seq, batch: Batch, options: TranslateOptions, baseline:
         total = total + REWARD * len(reward) * reinforce_loss(drawn.log_probability, reward, baseline)
         total = total - ENTROPY * drawn.entropy.sum()
         baseline = torch.lerp(reward.mean(), baseline, BASELINE)
-    return Objective(total / counts.tokens, counts, baseline)
+    return Minimised(total / counts.tokens, counts, baseline)
 
 
 def _counted(forced: Forced, batch: Batch) -> Counts:
@@ -76,3 +78,39 @@ def _counted(forced: Forced, batch: Batch) -> Counts:
     real = target != PAD
     right = (logits.argmax(-1) == target) & real
     return Counts(loss.view_as(target).sum(1), real.sum(), right.sum(), (right == real).all(1).sum())
+
+
+class TranslateLearner(Learner[Batch]):
+    """Teacher forcing and cross-entropy, and what the mechanism asks for beside it."""
+
+    model: Seq2Seq
+
+    def __init__(self, model: Seq2Seq, options: TranslateOptions):
+        super().__init__(model)
+        self.options = options
+        # What a reward is compared with where slots are drawn; a buffer, so that a resumed run goes on with it.
+        self.register_buffer("baseline", torch.tensor(float("nan")))
+        self.baseline: Tensor
+
+    def objective(self, batch: Batch) -> Objective:
+        """The mean loss of a target token."""
+        step = objective(self.model, batch, self.options, self.baseline)
+        self.baseline = step.baseline
+        return Objective(step.loss, step.counts.loss.detach().sum(), step.counts.tokens)
+
+    def check(self, batch: Batch) -> Counts:
+        """The counts of a batch."""
+        return count(self.model, batch)
+
+    def figures(self, checks: Sequence[Counts]) -> Figures:
+        """Losses in nats; shares of tokens and of examples."""
+        loss, tokens, right, exact = (
+            sum(float(part.double().sum()) for part in parts) for parts in zip(*checks, strict=True)
+        )
+        examples = sum(len(counts.loss) for counts in checks)
+        return {
+            "loss": loss / tokens,
+            "loss_sum_per_example": loss / examples,
+            "token_accuracy": right / tokens,
+            "exact_match": exact / examples,
+        }

@@ -1,0 +1,146 @@
+"""Encoded pairs on disk, and batches out of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saccade.data.copying import copyable, with_copies
+from saccade.data.corpus import Ragged
+from saccade.data.pairs import Pair
+from saccade.data.tokens import PAD, START, UNKNOWN, Vocabulary
+
+_CHUNK = 2000
+
+
+class Batch(NamedTuple):
+    """Some pairs side by side.
+
+    source:  ids with the end token, zero at padding, `[batch, source]`.
+    lengths: how many of each row are real, `[batch]`.
+    before:  the previous target tokens, the start token first, `[batch, target]`.
+    target:  the tokens to predict, the end token last, `[batch, target]`.
+    copy:    for models that copy, the extended id of each source token (see `copying`), `[batch, source]`; else None.
+    """
+
+    source: Tensor
+    lengths: Tensor
+    before: Tensor
+    target: Tensor
+    copy: Tensor | None
+
+
+def collate(
+    sources: Sequence[list[int]], targets: Sequence[list[int]], copies: Sequence[list[int]] | None = None
+) -> Batch:
+    """Put encoded pairs side by side."""
+    source, target = _side_by_side(sources), _side_by_side(targets)
+    copy = None if copies is None else _side_by_side(copies)
+    return _batch(source, torch.tensor([len(row) for row in sources]), target, copy)
+
+
+def _side_by_side(rows: Sequence[list[int]]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, PAD)
+
+
+def _batch(source: Tensor, lengths: Tensor, target: Tensor, copy: Tensor | None) -> Batch:
+    before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=START)
+    return Batch(source, lengths, before, target, copy)
+
+
+class Encoded(NamedTuple):
+    """Some encoded pairs: rows of ids; `extra` are the tokens that only that source has, for models that copy."""
+
+    sources: list[list[int]]
+    targets: list[list[int]]
+    copies: list[list[int]] | None
+    extra: list[list[str]]
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """These rows side by side."""
+        copies = None if self.copies is None else [self.copies[i] for i in rows]
+        return collate([self.sources[i] for i in rows], [self.targets[i] for i in rows], copies)
+
+
+class Vocabularies(NamedTuple):
+    """The two vocabularies of a translator."""
+
+    source: Vocabulary
+    target: Vocabulary
+
+
+def encode(pairs: Sequence[Pair], vocabularies: Vocabularies, *, copy: bool) -> Encoded:
+    """Encode pairs; with `copy`, also what can be copied, and targets in which copied words have their extended ids."""
+    source, target = vocabularies
+    sources = source.encode_many([pair.source for pair in pairs])
+    targets = target.encode_many([pair.target for pair in pairs])
+    if not copy:
+        return Encoded(sources, targets, None, [[] for _ in pairs])
+    found = [copyable(pair.source, source, target) for pair in pairs]
+    for i, (pair, one) in enumerate(zip(pairs, found, strict=True)):
+        targets[i] = with_copies(pair.target, targets[i], target, one.extra)
+    return Encoded(sources, targets, [one.ids for one in found], [one.extra for one in found])
+
+
+class PairCorpus:
+    """Encoded pairs in memory-mapped files.
+
+    Args:
+        copy: whether the model copies from the source; then what can be copied is a third column.
+
+    Attributes:
+        too_long: pairs left out because a side was longer than allowed.
+        unknown: tokens that the vocabularies do not know, both sides.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        pairs: Iterable[Pair],
+        vocabularies: Vocabularies,
+        max_length: int,
+        *,
+        copy: bool = False,
+    ):
+        self.too_long, self.unknown = 0, 0
+        columns = ("source", "target", "copy")[: 2 + copy]
+        self._rows = Ragged(folder, name, columns, self._encoded(pairs, vocabularies, max_length, copy))
+        self.fingerprint = self._rows.fingerprint
+
+    def _encoded(
+        self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int, copy: bool
+    ) -> Iterator[tuple[list[int], ...]]:
+        rest = iter(pairs)
+        while chunk := list(islice(rest, _CHUNK)):
+            encoded = encode(chunk, vocabularies, copy=copy)
+            sides = [encoded.sources, encoded.targets, *([] if encoded.copies is None else [encoded.copies])]
+            for rows in zip(*sides, strict=True):
+                if max(map(len, rows)) > max_length:
+                    self.too_long += 1
+                else:
+                    self.unknown += sum(row.count(UNKNOWN) for row in rows[:2])
+                    yield rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The number of tokens of each source."""
+        return self._rows.lengths[0]
+
+    @property
+    def target_sizes(self) -> NDArray[np.int64]:
+        """The number of tokens of each target."""
+        return self._rows.lengths[1]
+
+    def batch(self, indices: NDArray[np.int64]) -> Batch:
+        """The pairs at these indices."""
+        source, target, *copy = (self._rows.padded(column, indices) for column in range(len(self._rows.lengths)))
+        return _batch(source, self._rows.of(0, indices), target, copy[0] if copy else None)

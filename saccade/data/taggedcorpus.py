@@ -1,0 +1,139 @@
+"""Encoded tagged sentences on disk, and batches out of them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saccade.data.corpus import Ragged, nested
+from saccade.data.lexicon import UNKNOWN, Lexicon, learn
+from saccade.data.tagged import Tagged
+from saccade.errors import DataError
+
+LONGEST_WORD = 30
+"""Characters of a word that are read: web addresses have hundreds."""
+
+
+class TagCodec(NamedTuple):
+    """What stands between tagged words and numbers.
+
+    words:      in small letters, unless `cased`.
+    characters: as they are.
+    tags:       every tag, in order.
+    cased:      whether capital letters are told from small ones in words too.
+    """
+
+    words: Lexicon
+    characters: Lexicon
+    tags: tuple[str, ...]
+    cased: bool
+
+    def word_ids(self, words: Sequence[str]) -> list[int]:
+        """The id of each word."""
+        return self.words.ids(words if self.cased else [word.lower() for word in words])
+
+    def character_ids(self, words: Sequence[str]) -> list[list[int]]:
+        """The ids of the first characters of each word."""
+        return [self.characters.ids(word[:LONGEST_WORD]) for word in words]
+
+
+class TaggedBatch(NamedTuple):
+    """Some tagged sentences side by side, zero at padding.
+
+    words:      `[batch, time]`.
+    lengths:    how many of each row are real, `[batch]`.
+    characters: of each word, `[batch, time, character]`.
+    tags:       `[batch, time]`.
+    """
+
+    words: Tensor
+    lengths: Tensor
+    characters: Tensor
+    tags: Tensor
+
+
+def learn_codec(
+    training: Iterable[Tagged], everything: Iterable[Tagged], *, cased: bool, least: int, most: int
+) -> TagCodec:
+    """The words and characters of the training part, and every tag there is.
+
+    Args:
+        least: how often a word must occur.
+        most: the largest number of words.
+    """
+    words: Counter[str] = Counter()
+    characters: Counter[str] = Counter()
+    for sentence in training:
+        words.update(sentence.words if cased else map(str.lower, sentence.words))
+        for word in sentence.words:
+            characters.update(word[:LONGEST_WORD])
+    tags = sorted({tag for sentence in everything for tag in sentence.tags})
+    return TagCodec(learn(words, least=least, most=most), learn(characters), tuple(tags), cased)
+
+
+def side_by_side(sentences: Sequence[Sequence[str]], codec: TagCodec) -> tuple[Tensor, Tensor, Tensor]:
+    """Words, lengths and characters of some sentences, as a batch has them."""
+    words = _padded([codec.word_ids(sentence) for sentence in sentences])
+    each = [codec.character_ids(sentence) for sentence in sentences]
+    flat = _padded([[i for word in sentence for i in word] for sentence in each])
+    lengths = _padded([[len(word) for word in sentence] for sentence in each])
+    return words, torch.tensor([len(sentence) for sentence in sentences]), nested(flat, lengths)
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], True)
+
+
+class TaggedCorpus:
+    """Encoded tagged sentences in memory-mapped files.
+
+    Raises:
+        DataError: a tag that the codec does not know, naming file and line.
+
+    Attributes:
+        too_long: sentences left out because they have more words than allowed.
+        unknown: words that the codec does not know.
+        words: how many words there are.
+        counts: how often each tag occurs.
+    """
+
+    def __init__(self, folder: Path, name: str, sentences: Iterable[Tagged], codec: TagCodec, max_length: int):
+        self.too_long, self.unknown, self.words, self.counts = 0, 0, 0, Counter[str]()
+        self._max_length, self._tags = max_length, {tag: i for i, tag in enumerate(codec.tags)}
+        columns = ("words", "tags", "characters", "lengths")
+        self._rows = Ragged(folder, name, columns, self._encoded(sentences, codec))
+        self.fingerprint = self._rows.fingerprint
+
+    def _encoded(self, sentences: Iterable[Tagged], codec: TagCodec) -> Iterator[tuple[list[int], ...]]:
+        for sentence in sentences:
+            if len(sentence.words) > self._max_length:
+                self.too_long += 1
+                continue
+            for tag in sentence.tags:
+                if tag not in self._tags:
+                    seen = ", ".join(codec.tags[:10]) + " ..." * (len(codec.tags) > 10)
+                    raise DataError(f"{sentence.where}: expected tags of the training ({seen}); got {tag!r}")
+            self.counts.update(sentence.tags)
+            words, characters = codec.word_ids(sentence.words), codec.character_ids(sentence.words)
+            self.unknown += words.count(UNKNOWN)
+            self.words += len(words)
+            flat = [i for word in characters for i in word]
+            yield words, [self._tags[tag] for tag in sentence.tags], flat, [len(word) for word in characters]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The number of words of each sentence."""
+        return self._rows.lengths[0]
+
+    def batch(self, indices: NDArray[np.int64]) -> TaggedBatch:
+        """The sentences at these indices."""
+        words, tags, flat, lengths = (self._rows.padded(column, indices) for column in range(4))
+        return TaggedBatch(words, self._rows.of(0, indices), nested(flat, lengths), tags)

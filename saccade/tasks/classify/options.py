@@ -1,0 +1,93 @@
+"""The options of a classifier, with their defaults: the one place where a default stands. Imports no torch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from saccade.attention.poolings import check_pooling, check_self_attention
+from saccade.data import Level
+from saccade.errors import OptionError
+from saccade.layers.reading import EncoderName
+from saccade.tasks.course import Course, flag
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(Course):
+    """How to train a classifier. The defaults work untouched."""
+
+    learning_rate: float = 0.002
+    dropout: float = 0.5
+    several: bool = False
+    """Whether a text has several labels: parted by commas, in JSON lines a list."""
+    documents: bool = False
+    """Read documents in two levels, words and sentences (Yang et al. 2016); a plain text is cut into its sentences."""
+    level: Level = "word"
+    """What a token is: a character, a word, or a byte-pair piece."""
+    cased: bool = False
+    """Tell capital letters from small ones."""
+    vocab_size: int = 30000
+    """Largest number of tokens, for words and pieces."""
+    attention: str = "context-vector"
+    """The pooling that makes one vector of the states; none is their mean, last the last state."""
+    encoder: EncoderName = "lstm"
+    """What reads the words: a recurrent network in both directions, a Transformer, or none."""
+    self_attention: str = "none"
+    """How the states read each other before they are pooled: multi-head, additive, scaled-dot ..."""
+    heads: int = 4
+    """Heads of a Transformer and of multi-head self-attention."""
+    hops: int = 4
+    """Views of structured self-attention, readings of a multi-hop pooling."""
+    penalty: float = 0.0
+    """Weight of the loss that keeps views apart (Lin et al. 2017, section 2.2)."""
+    embedding: int = 128
+    """Width of the token embeddings."""
+    hidden: int = 128
+    """Width of the states, both directions together; even."""
+    layers: int = 1
+    """Layers of the encoder."""
+    word_dropout: float = 0.1
+    """Probability that a token is read as unknown in training."""
+    smoothing: float = 0.0
+    """Share of the target that is spread over all labels (Szegedy et al. 2016)."""
+    balance: bool = False
+    """Weigh labels by how rare they are, so that all count alike."""
+    vectors: str | None = None
+    """A file of word vectors (word2vec or GloVe text) of the width of --embedding, to begin with."""
+    max_length: int = 400
+    """Tokens of a text that are read, in documents of a sentence; what is beyond is left unread, and counted."""
+    max_sentences: int = 200
+    """Sentences of a document that are read."""
+
+    FREE: ClassVar[tuple[str, ...]] = ("max_length", "max_sentences", "balance", "penalty", "smoothing", "word_dropout")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
+        self.at_least({**least, "heads": 1, "hops": 1, "penalty": 0, "max_length": 1, "max_sentences": 1})
+        for name in ("word_dropout", "smoothing"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise OptionError(f"{flag(name)} must be at least 0 and below 1; got {value}")
+        if self.hidden % 2:
+            raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
+        self._check_reading()
+        if self.vectors is not None and self.level != "word":
+            raise OptionError(f"--vectors needs --level word; got {self.level}")
+
+    def _check_reading(self) -> None:
+        """Refuse what does not go together, before any file is read."""
+        try:
+            check_pooling(self.attention)
+            check_self_attention(self.self_attention)
+        except ValueError as error:
+            given = "--attention" if str(error).startswith("pooling") else "--self-attention"
+            raise OptionError(f"{given} {str(error).split(' ', 1)[1]}") from None
+        if self.attention == "last" and (self.encoder not in ("lstm", "gru") or self.self_attention != "none"):
+            got = f"--encoder {self.encoder} and --self-attention {self.self_attention}"
+            raise OptionError(f"--attention last needs the states of --encoder lstm or gru alone; got {got}")
+        if self.penalty and self.attention not in ("structured-self-attention", "multi-hop"):
+            several = "structured-self-attention or multi-hop"
+            raise OptionError(f"--penalty needs --attention {several}, which have several views; got {self.attention}")
+        width = "embedding" if self.encoder == "none" else "hidden"
+        many = self.encoder == "transformer" or self.self_attention == "multi-head"
+        if many and getattr(self, width) % self.heads:
+            raise OptionError(f"--{width} must be a multiple of --heads; got {getattr(self, width)} and {self.heads}")

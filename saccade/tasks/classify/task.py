@@ -1,0 +1,173 @@
+"""The task of giving texts and documents their labels."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saccade.data import tokens
+from saccade.data.labelled import Labelled, LabelledFile
+from saccade.data.labelledcorpus import LabelledBatch, LabelledCorpus
+from saccade.data.vectors import read_vectors
+from saccade.errors import DataError, OptionError, RunError
+from saccade.files import write_atomic
+from saccade.layers.embedding import TokenEmbedding
+from saccade.models.classifier import Classifier, ClassifierConfig
+from saccade.runs import Run
+from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_lines
+from saccade.tasks.classify.classifier import LabelCodec, TextClassifier, limits_of
+from saccade.tasks.classify.learner import ClassifyLearner
+from saccade.tasks.classify.options import ClassifyOptions
+
+TOKENIZER, LABELS = "tokenizer.json", "labels.json"
+Parts = tuple[LabelledCorpus, LabelledCorpus]
+
+
+class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
+    """Labelled texts, a classifier, and verdicts."""
+
+    name, noun, options, columns = "classify", "texts", ClassifyOptions, ("text", "label")
+
+    def files(self, paths: tuple[Path, ...], columns: tuple[str, ...], options: ClassifyOptions) -> LabelledFile:
+        """Labelled texts of one file, or of several in turn."""
+        return LabelledFile(paths, _two(columns), several=options.several)
+
+    def inputs(
+        self, paths: tuple[Path, ...], columns: tuple[str, ...], options: ClassifyOptions
+    ) -> Iterator[tuple[str, ...]]:
+        """The texts of files without labels."""
+        return (example.sentences for example in LabelledFile(paths, _two(columns), unlabelled=True))
+
+    def parts(self, start: Start, options: ClassifyOptions, say: Say) -> tuple[Iterable[Labelled], Iterable[Labelled]]:
+        """Held out by the text."""
+        return held_out(start, options.seed, lambda example: str(example.text), self.noun, say, share=10)
+
+    def learn(self, start: Start, training: Iterable[Labelled], options: ClassifyOptions) -> LabelCodec:
+        """The tokens of the training part; the labels of the whole file, of which some may be held out alone."""
+        counts: Counter[str] = Counter()
+        texts = 0
+
+        def each() -> Iterator[str]:
+            nonlocal texts
+            for example in training:
+                texts += 1
+                counts.update(example.labels)
+                yield from example.sentences
+
+        vocabulary = tokens.learn(each(), options.level, options.vocab_size, cased=options.cased)
+        labels = sorted({label for example in start.train for label in example.labels})
+        if len(labels) < 2 - options.several:
+            raise DataError(f"{start.train}: expected at least two labels; got {labels[0]!r} alone")
+        return LabelCodec(vocabulary, tuple(labels), tuple(counts[label] for label in labels), texts)
+
+    def write_codec(self, run: Run, codec: LabelCodec) -> None:
+        """A tokenizer and the labels."""
+        write_atomic(run.path(TOKENIZER), codec.vocabulary.to_json())
+        labels = {"labels": codec.labels, "counts": codec.counts, "texts": codec.texts}
+        write_atomic(run.path(LABELS), json.dumps(labels, ensure_ascii=False, indent=2) + "\n")
+
+    def read_codec(self, run: Run) -> LabelCodec:
+        """A tokenizer and the labels."""
+        vocabulary, path = tokens.load(run.path(TOKENIZER)), run.path(LABELS)
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            return LabelCodec(vocabulary, tuple(found["labels"]), tuple(found["counts"]), int(found["texts"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: expected labels with their counts; got {error}") from None
+
+    def corpus(
+        self, folder: Path, name: str, examples: Iterable[Labelled], codec: LabelCodec, options: ClassifyOptions
+    ) -> LabelledCorpus:
+        """Encoded texts."""
+        limits = limits_of(options)
+        return LabelledCorpus(folder, name, examples, codec.vocabulary, codec.labels, limits, several=options.several)
+
+    def report(self, start: Start, options: ClassifyOptions, parts: Parts, say: Say) -> None:
+        """Empty lines, texts that are cut, and labels that are rare."""
+        skipped_lines(start, say)
+        training = parts[0]
+        for name, part in zip(("training", "validation"), parts, strict=True):
+            if part.cut:
+                what = "--max-length or --max-sentences" if options.documents else "--max-length"
+                say(f"{part.cut} {name} texts are longer than what is read of them ({what})")
+        often, rare = training.counts.most_common()[0], training.counts.most_common()[-1]
+        if rare[1] * 5 < often[1]:
+            hint = "" if options.balance else " (make them count alike with --balance)"
+            say(f"labels are uneven: {often[1]} texts of {often[0]!r}, {rare[1]} of {rare[0]!r}{hint}")
+
+    def described(self, start: Start, parts: Parts) -> dict[str, Any]:
+        """How often each label occurs, and what was cut."""
+        training = parts[0]
+        labels = dict(sorted(training.counts.items()))
+        return {
+            "skipped_empty_lines": start.train.skipped,
+            "labels": labels,
+            "cut": training.cut,
+            "unknown": training.unknown,
+        }
+
+    def new_model(self, options: ClassifyOptions, codec: LabelCodec) -> Classifier:
+        """An untrained classifier."""
+        return new_model(options, codec)
+
+    def begin(self, model: Classifier, options: ClassifyOptions, codec: LabelCodec, say: Say) -> None:
+        """Take word vectors where the options name some."""
+        if options.vectors is None:
+            return
+        # A word at the beginning of a text, or after a space, is written with that space's mark.
+        named = [codec.vocabulary.label(i) for i in range(codec.vocabulary.size)]
+        vectors = read_vectors(Path(options.vectors), named)
+        if vectors.values.shape[1] != options.embedding:
+            got = f"{options.embedding}, but the vectors of {options.vectors} are {vectors.values.shape[1]} wide"
+            raise OptionError(f"--embedding must be the width of the vectors; got {got}")
+        table = model.embed[0]
+        assert isinstance(table, TokenEmbedding)
+        table.load(torch.from_numpy(vectors.values), torch.from_numpy(vectors.found))
+        say(f"{options.vectors}: vectors for {int(vectors.found.sum())} of {len(named)} tokens")
+
+    def learner(self, model: Classifier, options: ClassifyOptions, codec: LabelCodec) -> ClassifyLearner:
+        """Cross-entropy."""
+        return ClassifyLearner(model, options, codec.counts, codec.texts)
+
+    def trained(self, model: Classifier, codec: LabelCodec, options: ClassifyOptions, run: Run) -> TextClassifier:
+        """A classifier of texts."""
+        return TextClassifier(model, codec, options)
+
+    def headline(self, figures: Figures) -> str:
+        """Loss, accuracy and macro-F1."""
+        return f"loss {figures['loss']:.4f} accuracy {figures['accuracy']:.1%} macro-F1 {figures['macro_f1']:.1%}"
+
+    def rank(self, figures: Figures) -> tuple[float, ...]:
+        """The most accurate; of equals the one of the lowest loss."""
+        return -figures["accuracy"], figures["loss"]
+
+
+def new_model(options: ClassifyOptions, codec: LabelCodec) -> Classifier:
+    """An untrained classifier; `torch.manual_seed` decides its weights."""
+    return Classifier(
+        ClassifierConfig(
+            vocab=codec.vocabulary.size,
+            labels=len(codec.labels),
+            attention=options.attention,
+            encoder=options.encoder,
+            embedding=options.embedding,
+            hidden=options.hidden,
+            layers=options.layers,
+            dropout=options.dropout,
+            documents=options.documents,
+            self_attention=options.self_attention,
+            heads=options.heads,
+            hops=options.hops,
+            word_dropout=options.word_dropout,
+            unknown=tokens.UNKNOWN,
+        )
+    )
+
+
+def _two(columns: tuple[str, ...]) -> tuple[str, str]:
+    if len(columns) != 2:
+        raise OptionError(f"--columns must be two names, text,label; got {','.join(columns)!r}")
+    return columns[0], columns[1]

@@ -1,0 +1,78 @@
+"""The options that every training has. Imports no torch."""
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from saccade.errors import OptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How long and how fast to train; the options of each task begin with these."""
+
+    epochs: int = 0
+    """Passes over the training examples; 0 is enough for 3000 steps, at least 8 and at most 200."""
+    batch_size: int = 32
+    """Examples in a step."""
+    learning_rate: float = 0.005
+    """The highest learning rate; it rises over the first steps and falls to zero over the second half."""
+    dropout: float = 0.1
+    """Probability of dropping an activation in training."""
+    patience: int = 8
+    """Stop after this many validations that were not the best."""
+    seed: int = 0
+    """Decides the first weights, the order of the examples, dropout and what is held out."""
+
+    FREE: ClassVar[tuple[str, ...]] = ()
+    """Options beside these that may differ between a run and the one it is fine-tuned from."""
+    STEPS: ClassVar[int] = 3000
+    """How many steps are enough."""
+
+    def __post_init__(self) -> None:
+        self.at_least({"epochs": 0, "batch_size": 1, "patience": 1, "seed": 0})
+        if self.seed >= 2**31:
+            raise OptionError(f"--seed must be below 2147483648; got {self.seed}")
+        if not 0 <= self.dropout < 1:
+            raise OptionError(f"--dropout must be at least 0 and below 1; got {self.dropout}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise OptionError(f"--learning-rate must be above 0; got {self.learning_rate}")
+
+    def at_least(self, least: dict[str, float]) -> None:
+        """Refuse an option below the least that it can be.
+
+        Raises:
+            OptionError: naming the option.
+        """
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if not value >= lowest:
+                raise OptionError(f"{flag(name)} must be at least {lowest}; got {value}")
+
+    def epochs_for(self, steps_per_epoch: int) -> int:
+        """Passes over the data: as asked, or enough for so many steps, at least 8 and at most 200.
+
+        >>> Course().epochs_for(250)
+        12
+        """
+        if self.epochs:
+            return self.epochs
+        return min(max(-(-self.STEPS // steps_per_epoch), 8), 200)
+
+    @classmethod
+    def free(cls) -> set[str]:
+        """The options that may differ between a run and the one it is fine-tuned from."""
+        return {field.name for field in fields(Course)} | set(cls.FREE)
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every option with its default."""
+        return {field.name: field.default for field in fields(cls)}
+
+
+def flag(name: str) -> str:
+    """An option as it is typed.
+
+    >>> flag("batch_size")
+    '--batch-size'
+    """
+    return f"--{name.replace('_', '-')}"

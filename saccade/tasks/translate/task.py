@@ -1,0 +1,97 @@
+"""The task of turning one kind of text into another."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from saccade.data import tokens
+from saccade.data.paircorpus import Batch, PairCorpus, Vocabularies
+from saccade.data.pairs import SOURCE_AND_TARGET, Pair, PairFile
+from saccade.errors import OptionError, RunError
+from saccade.files import write_atomic
+from saccade.models.seq2seq import Seq2Seq
+from saccade.runs import CONFIG, Run
+from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_lines
+from saccade.tasks.translate.learner import TranslateLearner
+from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.translator import Longest, Translator, new_model
+
+Parts = tuple[PairCorpus, PairCorpus]
+
+
+class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
+    """Pairs of texts, an encoder-decoder, and a translator of them."""
+
+    name, noun, options, columns = "translate", "pairs", TranslateOptions, SOURCE_AND_TARGET
+
+    def files(self, paths: tuple[Path, ...], columns: tuple[str, ...], options: TranslateOptions) -> PairFile:
+        """Pairs of one file, or of two aligned ones."""
+        if len(columns) != 2:
+            raise OptionError(f"--columns must be two names, source,target; got {','.join(columns)!r}")
+        return PairFile(paths, (columns[0], columns[1]))
+
+    def inputs(self, paths: tuple[Path, ...], columns: tuple[str, ...], options: TranslateOptions) -> Iterable[str]:
+        """The sources of pairs."""
+        return (pair.source for pair in self.files(paths, columns, options))
+
+    def parts(self, start: Start, options: TranslateOptions, say: Say) -> tuple[Iterable[Pair], Iterable[Pair]]:
+        """Held out by the source."""
+        return held_out(start, options.seed, lambda pair: str(pair.source), self.noun, say)
+
+    def learn(self, start: Start, training: Iterable[Pair], options: TranslateOptions) -> Vocabularies:
+        """A vocabulary of each side."""
+        sides = (pair.source for pair in training), (pair.target for pair in training)
+        return Vocabularies(*(tokens.learn(texts, options.level, options.vocab_size) for texts in sides))
+
+    def write_codec(self, run: Run, codec: Vocabularies) -> None:
+        """Two tokenizers."""
+        for side, vocabulary in zip(Vocabularies._fields, codec, strict=True):
+            write_atomic(run.path(f"tokenizer-{side}.json"), vocabulary.to_json())
+
+    def read_codec(self, run: Run) -> Vocabularies:
+        """Two tokenizers."""
+        return Vocabularies(*(tokens.load(run.path(f"tokenizer-{side}.json")) for side in Vocabularies._fields))
+
+    def corpus(
+        self, folder: Path, name: str, examples: Iterable[Pair], codec: Vocabularies, options: TranslateOptions
+    ) -> PairCorpus:
+        """Encoded pairs, without those that are too long."""
+        return PairCorpus(folder, name, examples, codec, options.max_length, copy=options.copy)
+
+    def report(self, start: Start, options: TranslateOptions, parts: Parts, say: Say) -> None:
+        """Empty lines, pairs left out, tokens that a fine-tuned model never saw."""
+        skipped_lines(start, say)
+        limit, training = options.max_length, parts[0]
+        for name, part in zip(("training", "validation"), parts, strict=True):
+            if part.too_long:
+                say(f"left out {part.too_long} {name} pairs longer than {limit} tokens (--max-length)")
+            if not len(part):
+                raise OptionError(f"--max-length must leave some {name} pairs; got {limit}, which leaves none")
+        if start.parent is not None and training.unknown:
+            say(f"{start.train}: {training.unknown} tokens were never seen by {start.parent} and are read as unknown")
+
+    def described(self, start: Start, parts: Parts) -> dict[str, Any]:
+        """How long texts are, which bounds answers."""
+        training = parts[0]
+        longest = {"source": int(training.sizes.max()), "target": int(training.target_sizes.max())}
+        return {"skipped_empty_lines": start.train.skipped, "too_long": training.too_long, "longest": longest}
+
+    def new_model(self, options: TranslateOptions, codec: Vocabularies) -> Seq2Seq:
+        """An untrained encoder-decoder."""
+        return new_model(options, codec)
+
+    def learner(self, model: Seq2Seq, options: TranslateOptions, codec: Vocabularies) -> TranslateLearner:
+        """Teacher forcing."""
+        return TranslateLearner(model, options)
+
+    def trained(self, model: Seq2Seq, codec: Vocabularies, options: TranslateOptions, run: Run) -> Translator:
+        """A translator."""
+        try:
+            longest = Longest(**run.read_config()["data"]["longest"])
+        except (KeyError, TypeError):
+            raise RunError(f"{run.path(CONFIG)}: expected data.longest with source and target; got none") from None
+        return Translator(model, codec, longest)
+
+    def headline(self, figures: Figures) -> str:
+        """Loss and exact match."""
+        return f"loss {figures['loss']:.4f} exact {figures['exact_match']:.1%}"
