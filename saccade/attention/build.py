@@ -1,4 +1,6 @@
-"""A mechanism by its name."""
+"""A mechanism, a pooling or a self-attention by its name."""
+
+from torch import nn
 
 from saccade.attention.additive import AdditiveAttention, ConcatAttention, TanhSumAttention
 from saccade.attention.base import Attention
@@ -9,10 +11,21 @@ from saccade.attention.location import FixedSlotAttention, LocationAttention
 from saccade.attention.mixture import GaussianMixtureAttention, GaussianMixtureV2bAttention
 from saccade.attention.mocha import MonotonicChunkwiseAttention
 from saccade.attention.monotonic import MonotonicAttention
+from saccade.attention.multihead import MultiHeadAttention
 from saccade.attention.multiplicative import DotAttention, GeneralAttention, ScaledDotAttention
 from saccade.attention.none import NoAttention
 from saccade.attention.pointer import PointerAttention
+from saccade.attention.pooling import (
+    BagPooling,
+    ContextVectorPooling,
+    GatedBagPooling,
+    MultiHopPooling,
+    StructuredSelfAttention,
+)
+from saccade.attention.poolings import check_pooling, check_self_attention
+from saccade.attention.selfattention import SelfAttention
 from saccade.attention.similarity import CosineAttention, GaussianKernelAttention
+from saccade.attention.unweighted import LastPooling, MeanPooling
 from saccade.attention.windows import LocalMonotonic, LocalPredictive, Window
 from saccade.normalizers import (
     Argmax,
@@ -89,6 +102,59 @@ def build(
     elif parts.window == "local-p":
         window = LocalPredictive(query_dim, hidden_dim, half_width)
     return _content(parts.mechanism, (query_dim, key_dim, hidden_dim), slots, normalizer, window)
+
+
+def build_pooling(name: str, dim: int, *, hidden_dim: int, hops: int) -> nn.Module:
+    """The pooling called `name`: see `saccade.attention.poolings`.
+
+    Args:
+        dim: width of the states.
+        hidden_dim: width of the hidden layer, for those that have one.
+        hops: how many views, or how many readings, for those that have several.
+
+    Raises:
+        ValueError: an unknown name.
+
+    >>> build_pooling("multi-hop", 6, hidden_dim=5, hops=2).hops
+    2
+    """
+    check_pooling(name)
+    match name:
+        case "context-vector":
+            return ContextVectorPooling(dim, hidden_dim)
+        case "structured-self-attention":
+            return StructuredSelfAttention(dim, hidden_dim, hops)
+        case "multi-hop":
+            return MultiHopPooling(dim, hops)
+        case "bag":
+            return BagPooling(dim, hidden_dim)
+        case "gated-bag":
+            return GatedBagPooling(dim, hidden_dim)
+        case "none":
+            return MeanPooling(dim)
+        case "last":
+            return LastPooling(dim)
+    raise ValueError(f"{name} has no builder")
+
+
+def build_self_attention(name: str, dim: int, *, heads: int, hidden_dim: int) -> SelfAttention:
+    """The self-attention called `name`, but for none: see `saccade.attention.poolings`.
+
+    Args:
+        dim: width of the sequence.
+        heads: of `multi-head`.
+        hidden_dim: width of a hidden layer, for those that have one.
+
+    Raises:
+        ValueError: an unknown name, or a width that does not fit.
+
+    >>> build_self_attention("multi-head", 6, heads=2, hidden_dim=5).dim
+    6
+    """
+    check_self_attention(name)
+    if name == "multi-head":
+        return SelfAttention(MultiHeadAttention(dim, dim, heads=heads))
+    return SelfAttention(build(name, query_dim=dim, key_dim=dim, hidden_dim=hidden_dim))
 
 
 def _content(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saccade.layers.hierarchical import Document, HierarchicalEncoder
+from saccade.layers.hierarchical import Document, HierarchicalEncoder, Hierarchy, alike
 
 BATCH, SENTENCES, WORDS, DIM = 3, 5, 7, 2
 LENGTHS = torch.tensor([[7, 3, 1, 4, 2], [2, 5, 0, 0, 0], [0, 0, 0, 0, 0]])
@@ -31,19 +31,66 @@ def test_it_is_its_parts_one_sentence_after_the_other(cell):
     for b in range(BATCH - 1):
         vectors, real = [], [int(n) for n in LENGTHS[b] if n]
         for i, length in enumerate(real):
-            states = encode.word_encoder.layers[0](x[b : b + 1, i, :length])[0][0]
-            hidden = torch.tanh(states @ encode.word_pool.hidden.weight.T + encode.word_pool.hidden.bias)
-            weights = (hidden @ encode.word_pool.context).softmax(0)
+            states = encode.words.encoder.layers[0](x[b : b + 1, i, :length])[0][0]
+            hidden = torch.tanh(states @ encode.words.pool.hidden.weight.T + encode.words.pool.hidden.bias)
+            weights = (hidden @ encode.words.pool.context).softmax(0)
             torch.testing.assert_close(found.words[b, i, :length], weights, rtol=0, atol=1e-12)
             vectors.append(weights @ states)
-        states = encode.sentence_encoder.layers[0](torch.stack(vectors)[None])[0][0]
-        hidden = torch.tanh(states @ encode.sentence_pool.hidden.weight.T + encode.sentence_pool.hidden.bias)
-        weights = (hidden @ encode.sentence_pool.context).softmax(0)
+        states = encode.sentences.encoder.layers[0](torch.stack(vectors)[None])[0][0]
+        hidden = torch.tanh(states @ encode.sentences.pool.hidden.weight.T + encode.sentences.pool.hidden.bias)
+        weights = (hidden @ encode.sentences.pool.context).softmax(0)
         torch.testing.assert_close(found.sentences[b, : len(real)], weights, rtol=0, atol=1e-12)
         torch.testing.assert_close(found.vector[b], weights @ states, rtol=0, atol=1e-12)
     assert (found.vector[2] == 0).all()
     assert (found.words[~MASK] == 0).all()
     assert (found.sentences[LENGTHS == 0] == 0).all()
+
+
+@pytest.mark.parametrize("pooling", ["none", "last", "bag", "structured-self-attention"])
+def test_any_pooling_and_none(pooling):
+    torch.manual_seed(1)
+    encode = HierarchicalEncoder(DIM, word_dim=6, sentence_dim=4, pooling=pooling, hops=3).double()
+    hops = (3,) if pooling == "structured-self-attention" else ()
+    document = encode(text(), mask=MASK)
+    assert document.vector.shape == (BATCH, 4 * (3 if hops else 1))
+    assert (document.vector[2] == 0).all()
+    if pooling in ("none", "last"):
+        assert document[1:] == (None, None)
+    else:
+        assert document.words.shape == (BATCH, SENTENCES, *hops, WORDS)
+        assert document.sentences.shape == (BATCH, *hops, SENTENCES)
+
+
+class Seen(torch.nn.Module):
+    """An embedding that counts what it is asked for."""
+
+    tokens = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.tokens += ids.numel()
+        return torch.stack([ids, ids**2], -1).double()
+
+
+def test_what_is_missing_makes_no_work():
+    encode, seen = made(), Seen()
+    ids = torch.arange(BATCH * SENTENCES * WORDS).view(BATCH, SENTENCES, WORDS) / 100
+    found = Hierarchy(encode.words, encode.sentences, embed=seen)(ids, mask=MASK)
+    for one, other in zip(found, encode(torch.stack([ids, ids**2], -1).double(), mask=MASK), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    assert LENGTHS.sum() <= seen.tokens < 2 * LENGTHS.sum()
+
+
+def test_groups_hold_what_is_there_and_little_else():
+    torch.manual_seed(3)
+    lengths = torch.randint(0, 180, (977,))
+    groups = alike(lengths)
+    assert torch.cat(groups).sort().values.equal(lengths.nonzero().flatten())
+    for rows in groups:
+        of_group = lengths[rows]
+        assert of_group.equal(of_group.sort().values)
+        assert of_group[-1] < 2 * of_group[0]
+    assert len(groups) == 8
+    assert alike(torch.zeros(3, dtype=torch.long)) == []
 
 
 def test_nothing_leaks_from_what_is_missing():
