@@ -53,7 +53,13 @@ if TYPE_CHECKING:
         gaussian_kernel_scores,
     )
     from saccade.attention.windows import LocalMonotonic, LocalPredictive
+    from saccade.data.labelled import LabelledFile
+    from saccade.data.pairs import PairFile
+    from saccade.data.seriescorpus import SeriesFile
+    from saccade.data.tagged import TaggedFile
     from saccade.kernels import additive_attention, additive_scores
+    from saccade.layers.characters import CharacterEncoder
+    from saccade.layers.crf import ConditionalRandomField
     from saccade.layers.hierarchical import HierarchicalEncoder
     from saccade.layers.positions import LearnedPositions, SinusoidalPositions
     from saccade.layers.transformer import (
@@ -63,8 +69,19 @@ if TYPE_CHECKING:
         TransformerEncoderLayer,
     )
     from saccade.lens.show import show, show_weights
+    from saccade.models.classifier import Classifier
+    from saccade.models.forecaster import Forecaster
+    from saccade.models.tagger import Tagger
+    from saccade.tasks.classify.classifier import TextClassifier
+    from saccade.tasks.classify.options import ClassifyOptions
     from saccade.tasks.load import load
+    from saccade.tasks.regress.options import RegressOptions
+    from saccade.tasks.regress.regressor import Regressor
+    from saccade.tasks.tag.options import TagOptions
+    from saccade.tasks.tag.tagger import WordTagger
+    from saccade.tasks.translate.options import TranslateOptions
     from saccade.tasks.translate.translator import Translator
+    from saccade.training.fit import train
 
 _WHERE = {
     "AdditiveAttention": "attention.additive",
@@ -75,7 +92,11 @@ _WHERE = {
     "BlockGated": "attention.gates",
     "BucketedBias": "attention.positions",
     "ChannelGate": "attention.gates",
+    "CharacterEncoder": "layers.characters",
+    "Classifier": "models.classifier",
+    "ClassifyOptions": "tasks.classify.options",
     "ConcatAttention": "attention.additive",
+    "ConditionalRandomField": "layers.crf",
     "ContentAttention": "attention.content",
     "ContentHeadAttention": "attention.contentheads",
     "ContextVectorPooling": "attention.pooling",
@@ -85,6 +106,7 @@ _WHERE = {
     "DotAttention": "attention.multiplicative",
     "EfficientChannelGate": "attention.gates",
     "FixedSlotAttention": "attention.location",
+    "Forecaster": "models.forecaster",
     "Gated": "attention.results",
     "GatedBagPooling": "attention.pooling",
     "GaussianKernelAttention": "attention.similarity",
@@ -92,6 +114,7 @@ _WHERE = {
     "GaussianMixtureV2bAttention": "attention.mixture",
     "GeneralAttention": "attention.multiplicative",
     "HierarchicalEncoder": "layers.hierarchical",
+    "LabelledFile": "data.labelled",
     "LearnedPositions": "layers.positions",
     "LinearAttention": "attention.linear",
     "LocalMonotonic": "attention.windows",
@@ -105,25 +128,35 @@ _WHERE = {
     "MultiHopPooling": "attention.pooling",
     "NoAttention": "attention.none",
     "NonLocalBlock": "attention.images",
+    "PairFile": "data.pairs",
     "PointerAttention": "attention.pointer",
     "PointerGenerator": "attention.pointer",
+    "RegressOptions": "tasks.regress.options",
+    "Regressor": "tasks.regress.regressor",
     "RelativeVectors": "attention.positions",
     "Rotary": "attention.positions",
     "ScaledDotAttention": "attention.multiplicative",
     "SelfAttention": "attention.selfattention",
+    "SeriesFile": "data.seriescorpus",
     "SinusoidalPositions": "layers.positions",
     "SpatialChannelAttention": "attention.images",
     "SpatialGate": "attention.gates",
     "SqueezeExcitation": "attention.gates",
     "StructuredSelfAttention": "attention.pooling",
+    "TagOptions": "tasks.tag.options",
+    "TaggedFile": "data.tagged",
+    "Tagger": "models.tagger",
     "TanhSumAttention": "attention.additive",
+    "TextClassifier": "tasks.classify.classifier",
     "TransformerDecoder": "layers.transformer",
     "TransformerDecoderLayer": "layers.transformer",
     "TransformerEncoder": "layers.transformer",
     "TransformerEncoderLayer": "layers.transformer",
+    "TranslateOptions": "tasks.translate.options",
     "Translator": "tasks.translate.translator",
     "VisualAttention": "attention.images",
     "Windowed": "attention.results",
+    "WordTagger": "tasks.tag.tagger",
     "additive_attention": "kernels",
     "additive_scores": "kernels",
     "build": "attention.build",
@@ -145,6 +178,7 @@ _WHERE = {
     "reinforce_loss": "attention.losses",
     "show": "lens.show",
     "show_weights": "lens.show",
+    "train": "training.fit",
 }
 _MODULES = ("decoding", "kernels", "masks", "migrate", "normalizers")
 
@@ -157,7 +191,11 @@ __all__ = [
     "BlockGated",
     "BucketedBias",
     "ChannelGate",
+    "CharacterEncoder",
+    "Classifier",
+    "ClassifyOptions",
     "ConcatAttention",
+    "ConditionalRandomField",
     "ContentAttention",
     "ContentHeadAttention",
     "ContextVectorPooling",
@@ -167,6 +205,7 @@ __all__ = [
     "DotAttention",
     "EfficientChannelGate",
     "FixedSlotAttention",
+    "Forecaster",
     "Gated",
     "GatedBagPooling",
     "GaussianKernelAttention",
@@ -174,6 +213,7 @@ __all__ = [
     "GaussianMixtureV2bAttention",
     "GeneralAttention",
     "HierarchicalEncoder",
+    "LabelledFile",
     "LearnedPositions",
     "LinearAttention",
     "LocalMonotonic",
@@ -187,25 +227,35 @@ __all__ = [
     "MultiHopPooling",
     "NoAttention",
     "NonLocalBlock",
+    "PairFile",
     "PointerAttention",
     "PointerGenerator",
+    "RegressOptions",
+    "Regressor",
     "RelativeVectors",
     "Rotary",
     "ScaledDotAttention",
     "SelfAttention",
+    "SeriesFile",
     "SinusoidalPositions",
     "SpatialChannelAttention",
     "SpatialGate",
     "SqueezeExcitation",
     "StructuredSelfAttention",
+    "TagOptions",
+    "TaggedFile",
+    "Tagger",
     "TanhSumAttention",
+    "TextClassifier",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "TranslateOptions",
     "Translator",
     "VisualAttention",
     "Windowed",
+    "WordTagger",
     "additive_attention",
     "additive_scores",
     "build",
@@ -232,6 +282,7 @@ __all__ = [
     "reinforce_loss",
     "show",
     "show_weights",
+    "train",
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from saccade.errors import MissingExtraError
 
-Report = dict[str, dict[str, float]]
+Report = dict[str, dict[str, float | int]]
 """Precision, recall and F1 (0 to 1) and the count of each label, by its name."""
 
 
@@ -127,5 +127,5 @@ def _span_tag(tag: str) -> str:
 
 
 def _report(rows: Sequence[tuple[Any, ...]]) -> Report:
-    names = ("precision", "recall", "f1", "count")
-    return {str(row[0]): dict(zip(names, map(float, row[1:]), strict=True)) for row in rows}
+    names = ("precision", "recall", "f1")
+    return {str(name): {**dict(zip(names, map(float, each), strict=True)), "count": int(n)} for name, *each, n in rows}

@@ -1,9 +1,13 @@
-"""What several tests share: NaN in unwritten memory, seeds, the real data where it is, a small trained run."""
+"""What several tests share: NaN in unwritten memory, seeds, real data where it is, a small trained run of each task."""
 
 import os
+import random
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,14 +47,120 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """A run trained for a few seconds, enough to answer right most of the time; read it, do not change it."""
     from saccade.data.pairs import PairFile
+    from saccade.tasks.base import Start
     from saccade.tasks.translate.options import TranslateOptions
     from saccade.training.fit import fit
-    from saccade.tasks.base import Start
 
     folder = tmp_path_factory.mktemp("runs") / "digits"
     options = TranslateOptions(level="char", embedding=16, hidden=32, epochs=40, batch_size=16, learning_rate=0.01)
     fit(folder, options, Start(PairFile((digits,)), None), device="cpu", say=lambda line: None)
     return folder
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 300 labelled texts: one word of each decides whether it is bad, good or odd."""
+    rng, path = random.Random(1), tmp_path_factory.mktemp("data") / "films.tsv"
+    deciding = {"bad": ("dull", "awful"), "good": ("fine", "superb"), "odd": ("weird", "strange")}
+    lines = []
+    for n in range(300):
+        label = ("bad", "good", "odd")[n % 3]
+        words = rng.choices(("a", "film", "of", "the", "and", "story", "was", "it"), k=rng.randint(2, 9))
+        words.insert(rng.randint(0, len(words)), rng.choice(deciding[label]))
+        lines.append(f"{label}\t{' '.join(words)}.\n")
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def names(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 240 sentences of tagged words, in which persons have two names and places one."""
+    rng, path = random.Random(1), tmp_path_factory.mktemp("data") / "names.conll"
+    parts = (
+        ("Ann B-per", "Bo B-per", "Eve B-per"),
+        ("Lee I-per", "Ray I-per"),
+        ("Ulm B-loc", "Rome B-loc", "Oslo B-loc"),
+    )
+    sentences = []
+    for _ in range(240):
+        first, last, place = map(rng.choice, parts)
+        verb = rng.choice(("sees", "likes", "leaves")) + " O"
+        lines = [first, last, verb, place] if rng.random() < 0.5 else ["now O", first, last, verb, "old O", place]
+        sentences.append("\n".join([*lines, ". O"]) + "\n\n")
+    path.write_text("".join(sentences), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def waves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 300 hours of two waves, in units of their own."""
+    rng, path = np.random.default_rng(1), tmp_path_factory.mktemp("data") / "waves.csv"
+    hours = np.arange(300)
+    load = 500 + 70 * np.sin(hours * np.pi / 6) + rng.normal(0, 2, 300)
+    wind = 3 + np.cos(hours * np.pi / 4) + rng.normal(0, 0.03, 300)
+    first = datetime(2024, 1, 1)
+    rows = (f"{first + timedelta(hours=i)},{a:.3f},{b:.4f}\n" for i, (a, b) in enumerate(zip(load, wind, strict=True)))
+    path.write_text("date,load,wind\n" + "".join(rows), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Inputs and answers of 600 sequences: which number of eight is marked."""
+    rng, folder = np.random.default_rng(1), tmp_path_factory.mktemp("data")
+    values, place = rng.uniform(-1, 1, (600, 8)), rng.integers(0, 8, 600)
+    x = np.stack([values, np.eye(8)[place]], -1)
+    np.save(folder / "x.npy", x.astype(np.float32))
+    np.save(folder / "y.npy", 50 + 10 * values[np.arange(600), place].astype(np.float32))
+    return folder / "x.npy", folder / "y.npy"
+
+
+def _fitted(folder: Path, options: Any, paths: tuple[Path, ...], columns: tuple[str, ...] = ()) -> Path:
+    from saccade.tasks.base import Start
+    from saccade.tasks.load import task_of
+    from saccade.training.fit import fit
+
+    task = task_of(options)
+    start = Start(task.files(paths, columns or task.columns, options), None)
+    fit(folder, options, start, device="cpu", say=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def classify_run(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
+    """A classifier of the films; read it, do not change it."""
+    from saccade.tasks.classify.options import ClassifyOptions
+
+    options = ClassifyOptions(embedding=16, hidden=16, epochs=8, batch_size=16, learning_rate=0.01, dropout=0.1)
+    return _fitted(tmp_path_factory.mktemp("runs") / "films", options, (films,))
+
+
+@pytest.fixture(scope="session")
+def tag_run(tmp_path_factory: pytest.TempPathFactory, names: Path) -> Path:
+    """A tagger of the names, with attention; read it, do not change it."""
+    from saccade.tasks.tag.options import TagOptions
+
+    sizes = {"embedding": 12, "hidden": 16, "character_hidden": 8, "character_embedding": 6}
+    options = TagOptions(attention="additive", epochs=8, batch_size=16, learning_rate=0.01, dropout=0.1, **sizes)
+    return _fitted(tmp_path_factory.mktemp("runs") / "names", options, (names,))
+
+
+@pytest.fixture(scope="session")
+def forecast_run(tmp_path_factory: pytest.TempPathFactory, waves: Path) -> Path:
+    """A forecaster of the waves, three hours from twelve; read it, do not change it."""
+    from saccade.tasks.regress.options import RegressOptions
+
+    options = RegressOptions(horizon=3, window=12, hidden=16, epochs=30, learning_rate=0.01, dropout=0.0)
+    return _fitted(tmp_path_factory.mktemp("runs") / "waves", options, (waves,))
+
+
+@pytest.fixture(scope="session")
+def marked_run(tmp_path_factory: pytest.TempPathFactory, marked: tuple[Path, Path]) -> Path:
+    """A regressor of the marked numbers, which looks at them; read it, do not change it."""
+    from saccade.tasks.regress.options import RegressOptions
+
+    options = RegressOptions(hidden=16, encoder="none", epochs=25, learning_rate=0.02, dropout=0.0)
+    return _fitted(tmp_path_factory.mktemp("runs") / "marked", options, marked)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 import tyro
 
 from saccade.cli.options import Command
-from saccade.errors import SaccadeError
+from saccade.errors import OptionError, SaccadeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A user's mistake is one line on standard error, never a traceback.
     """
     try:
-        command = parse(sys.argv[1:] if arguments is None else arguments)
+        command = parse(_whole(sys.argv[1:] if arguments is None else arguments))
         warnings.showwarning = _one_line  # type: ignore[assignment]
         _run(command)
         sys.stdout.flush()
@@ -38,6 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _fail(f"{name}{error.strerror or error}{_hint(error)}", 1)
+
+
+def _whole(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments, if all of them are text: Python lets other bytes through as half characters."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise OptionError(f"expected arguments in UTF-8; got {argument!a}") from None
+    return arguments
 
 
 def parse(arguments: Sequence[str]) -> Any:
@@ -65,13 +75,13 @@ def parse(arguments: Sequence[str]) -> Any:
 
 
 def _commands_of_two_words(arguments: Sequence[str]) -> list[str]:
-    """`train translate` as the one name that it is; `train` alone is a question."""
+    """`train translate` and `compare tag` as the one name that each is; `train` alone is a question."""
     first, rest = list(arguments[:1]), list(arguments[1:])
-    if first != ["train"]:
+    if first not in (["train"], ["compare"]):
         return first + rest
     if not rest or rest[0] in ("-h", "--help"):
         return ["--help"]
-    return [f"train {rest[0]}", *rest[1:]]
+    return [f"{first[0]} {rest[0]}", *rest[1:]]
 
 
 def one_line(box: str) -> str:
@@ -103,6 +113,10 @@ def _run(command: Any) -> None:
             from saccade.cli.train import train
 
             train(command)
+        case options.Compare():
+            from saccade.cli.compare import compare
+
+            compare(command)
         case options.Evaluate():
             from saccade.cli.evaluate import evaluate
 

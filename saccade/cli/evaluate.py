@@ -1,11 +1,17 @@
 """saccade evaluate."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from saccade.cli.options import Evaluate
 from saccade.cli.train import columns
+from saccade.errors import OptionError
 from saccade.runs import Run
 from saccade.tasks.load import task_in
 
@@ -18,13 +24,51 @@ def evaluate(command: Evaluate) -> None:
     options = task.read_options(run, config)
     trained = task.load(command.run, device=command.device)
     scores = asdict(trained.evaluate(task.files(command.data, names, options)))
+    if command.png is not None:
+        _draw_confusion(scores, command.png)
     if command.json:
         print(json.dumps(scores, ensure_ascii=False))
     else:
-        print_figures(scores)
+        _print(scores)
 
 
-def print_figures(scores: dict[str, Any]) -> None:
-    """A line for each figure."""
+def _draw_confusion(scores: Mapping[str, Any], path: Path) -> None:
+    """How often each label was taken for each other, as a picture."""
+    from saccade.lens.maps import attention_map
+    from saccade.lens.show import draw
+
+    confusion = scores.get("confusion")
+    if not confusion:
+        raise OptionError("--png is for runs that give a text one label; this one gives none, or several")
+    rows = [list(row.values()) for row in confusion.values()]
+    shares = [[count / max(sum(row), 1) for count in row] for row in rows]
+    title = "rows: the true label; columns: the label it was given, as a share of the row"
+    draw(attention_map(confusion, confusion, shares), title=title, terminal=False, png=path)
+
+
+def _print(scores: Mapping[str, Any]) -> None:
+    """A line for each figure, then a table for each group of them."""
     for name, value in scores.items():
-        print(f"{name:22}{value:.4f}" if isinstance(value, float) else f"{name:22}{value}")
+        if isinstance(value, float):
+            print(f"{name:22}{value:.4f}")
+        elif value is None or value == ():
+            continue
+        elif isinstance(value, tuple):
+            print(f"{name:22}{', '.join(value)}")
+        elif not isinstance(value, dict):
+            print(f"{name:22}{value}")
+    console = Console(highlight=False, markup=False)
+    for name, value in scores.items():
+        if isinstance(value, dict):
+            console.print()
+            console.print(_table(name, value))
+
+
+def _table(name: str, rows: Mapping[str, Mapping[str, float | int]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column({"confusion": "true \\ said"}.get(name, name.replace("_", " ")), overflow="fold")
+    for column in next(iter(rows.values()), {}):
+        table.add_column(column, justify="right", header_style="dim")
+    for label, row in rows.items():
+        table.add_row(label, *(str(value) if isinstance(value, int) else f"{value:.4f}" for value in row.values()))
+    return table

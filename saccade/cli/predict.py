@@ -37,7 +37,7 @@ def predict(command: Predict) -> None:
         elif command.texts:
             batches = some_at_once(trained.parse(text) for text in command.texts)
         else:
-            batches = ([trained.parse(line) for line in lines] for lines in waiting_lines(_standard_input()))
+            batches = parsed(trained, waiting_lines(_standard_input()))
         for some in batches:
             _answer(trained, some, command, file)
 
@@ -65,6 +65,26 @@ def _answer(trained: Trained[Any], inputs: list[Any], command: Predict, file: IO
         if file is not None:
             file.write(json.dumps(trained.record(given, found), ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def parsed(trained: Trained[Any], lines: Iterable[list[str]]) -> Iterator[list[Any]]:
+    """The inputs in lines of standard input.
+
+    Raises:
+        DataError: a line that is no input, after those before it have been given.
+    """
+    number = 0
+    for some in lines:
+        inputs: list[Any] = []
+        for line in some:
+            number += 1
+            try:
+                inputs.append(trained.parse(line))
+            except DataError as error:
+                if inputs:
+                    yield inputs
+                raise DataError(f"standard input:{number}: {error}") from None
+        yield inputs
 
 
 def some_at_once(inputs: Iterable[Any]) -> Iterator[list[Any]]:

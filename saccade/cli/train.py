@@ -36,6 +36,8 @@ def train(command: Train) -> None:
     options = command.training
     if command.resume and (command.out / CONFIG).is_file():
         options = task.read_options(Run(command.out), Run(command.out).read_config())
+    elif command.from_ is not None:
+        options = task.inherited(Run(command.from_), options)
     files, valid = (task.files(paths, names, options) if paths else None for paths in (command.train, command.valid))
     start = Start(files, valid, command.from_, command.resume)
     try:

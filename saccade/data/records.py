@@ -127,12 +127,29 @@ def objects_of(path: Path) -> Iterator[tuple[str, dict[str, Any]] | None]:
             yield None
             continue
         try:
-            record = json.loads(line)
+            record = json_of(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}:{number}: expected a JSON object; got {error.msg} at {error.pos + 1}") from None
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: expected a JSON object; got {error}") from None
         if not isinstance(record, dict):
             raise DataError(f"{path}:{number}: expected a JSON object; got {type(record).__name__}")
         yield f"{path}:{number}", record
+
+
+def json_of(text: str) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: text that is no JSON, that is nested beyond reason, or that has half a character (a lone surrogate).
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("lists or objects too deep in each other") from None
+    if "\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def text_named(where: str, record: dict[str, Any], name: str) -> str:

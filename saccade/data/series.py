@@ -46,9 +46,9 @@ class Table:
         """
         for name in names:
             if name not in self.names:
-                raise OptionError(f"--targets must be of {', '.join(self.names)}; got {name!r}")
+                raise OptionError(f"--columns must be of {', '.join(self.names)}; got {name!r}")
         if len(set(names)) < len(names):
-            raise OptionError(f"--targets must name a variable once; got {', '.join(names)}")
+            raise OptionError(f"--columns must name a variable once; got {', '.join(names)}")
         return tuple(self.names.index(name) for name in names) or tuple(range(len(self.names)))
 
 

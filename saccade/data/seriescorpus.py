@@ -16,7 +16,7 @@ from saccade.data.arrays import Array
 from saccade.data.records import format_of
 from saccade.data.series import Sequences, Table, read_sequences, read_table
 from saccade.data.windows import Scaler, Windows
-from saccade.errors import DataError, RunError
+from saccade.errors import DataError, OptionError, RunError
 
 
 class SeriesBatch(NamedTuple):
@@ -76,6 +76,11 @@ class SeriesFile:
             DataError: files that are none.
         """
         if not isinstance(self._found, Sequences):
+            if self.columns or self.time is not None:
+                option = "--columns" if self.columns else "--time"
+                raise OptionError(f"{option} is for tables, which are forecast with --horizon; got sequences")
+            if any(format_of(path) == ".csv" for path in self.paths):
+                raise DataError(f"{self}: expected sequences, .npy or .npz; a table is forecast with --horizon")
             self._found = read_sequences(self.paths, answered=self.answered)
         return self._found
 
@@ -165,9 +170,12 @@ class SeriesCorpus:
             values = codec.inputs.transform(numbers(part.file, codec))
             assert isinstance(part.rows, range)
             window, horizon, stride = shape
-            self._windows = Windows(
-                values, part.rows, window=window, horizon=horizon, stride=stride, targets=codec.targets
-            )
+            try:
+                self._windows = Windows(
+                    values, part.rows, window=window, horizon=horizon, stride=stride, targets=codec.targets
+                )
+            except OptionError as error:
+                raise OptionError(f"{part.file}: {error}") from None
             digest.update(values.tobytes() + repr((part.rows, shape, codec.targets)).encode())
             self._count = len(self._windows)
         else:
@@ -204,11 +212,15 @@ def numbers(file: SeriesFile, codec: SeriesCodec) -> Array:
 
     Raises:
         DataError: other variables.
+        OptionError: others of them to be predicted.
     """
     table = file.table()
     if table.names != codec.names:
         expected, came = ", ".join(codec.names), ", ".join(table.names)
         raise DataError(f"{file}: expected the variables of the training, {expected}; got {came}")
+    if file.columns and table.places(file.columns) != codec.targets:
+        expected = ",".join(codec.names[i] for i in codec.targets)
+        raise OptionError(f"--columns must stay {expected}, as in training; got {','.join(file.columns)}")
     return table.values
 
 

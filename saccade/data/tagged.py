@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import category
 
 from saccade.data.records import format_of, lines_of, objects_of, unlike
 from saccade.errors import DataError, OptionError
@@ -16,7 +17,11 @@ Row = tuple[int, list[str]]
 _CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _CHOICES = ("form", "lemma", "upos", "xpos", "deprel")
 # Opening marks before a word one by one, the word, closing marks behind it one by one; marks alone too.
-_PARTS = re.compile(r"""(?<!\w)["'“‘(\[{¿¡«](?=.)|[\w@#$€£&%*+/\\<>=~^|_-](?:.*[\w@#$€£&%*+/\\<>=~^|_-])?|\S""")
+# A mark upon a letter (accents, vowel signs) stands here as the one that re is told of: \w does not know them.
+_MARK = "\u0300"
+_PARTS = re.compile(
+    rf"""(?<!\w)["'“‘(\[{{¿¡«](?=.)|[\w@#$€£&%*+/\\<>=~^|_-](?:.*[\w@#$€£&%*+/\\<>=~^|_{_MARK}-])?|\S{_MARK}*"""
+)
 _ID = re.compile(r"\d+([-.]\d+)?")
 
 
@@ -218,7 +223,12 @@ def words_of(text: str) -> tuple[str, ...]:
     >>> words_of('Ann, who lives in Paris (France), said: "Hi!"')
     ('Ann', ',', 'who', 'lives', 'in', 'Paris', '(', 'France', ')', ',', 'said', ':', '"', 'Hi', '!', '"')
     """
-    return tuple(part for word in text.split() for part in _PARTS.findall(word))
+    return tuple(word[part.start() : part.end()] for word in text.split() for part in _PARTS.finditer(_marked(word)))
+
+
+def _marked(word: str) -> str:
+    """A word with all its marks alike."""
+    return word if word.isascii() else "".join(_MARK if category(one)[0] == "M" else one for one in word)
 
 
 def is_span_scheme(tags: Iterable[str]) -> bool:

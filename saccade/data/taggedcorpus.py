@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from saccade.data.corpus import Ragged, nested
 from saccade.data.lexicon import UNKNOWN, Lexicon, learn
-from saccade.data.tagged import Tagged
+from saccade.data.spans import is_ended, is_well_formed, may_follow
+from saccade.data.tagged import Tagged, is_span_scheme
 from saccade.errors import DataError
 
 LONGEST_WORD = 30
@@ -26,12 +28,14 @@ class TagCodec(NamedTuple):
     characters: as they are.
     tags:       every tag, in order.
     cased:      whether capital letters are told from small ones in words too.
+    spans:      whether tags mark spans, and follow each other as such tags must wherever there are some.
     """
 
     words: Lexicon
     characters: Lexicon
     tags: tuple[str, ...]
     cased: bool
+    spans: bool
 
     def word_ids(self, words: Sequence[str]) -> list[int]:
         """The id of each word."""
@@ -63,6 +67,7 @@ def learn_codec(
     """The words and characters of the training part, and every tag there is.
 
     Args:
+        everything: the training part and what is held out of its files; read twice where tags mark spans.
         least: how often a word must occur.
         most: the largest number of words.
     """
@@ -73,7 +78,9 @@ def learn_codec(
         for word in sentence.words:
             characters.update(word[:LONGEST_WORD])
     tags = sorted({tag for sentence in everything for tag in sentence.tags})
-    return TagCodec(learn(words, least=least, most=most), learn(characters), tuple(tags), cased)
+    ended = is_ended(tags)
+    spans = is_span_scheme(tags) and all(is_well_formed(sentence.tags, ended=ended) for sentence in everything)
+    return TagCodec(learn(words, least=least, most=most), learn(characters), tuple(tags), cased, spans)
 
 
 def side_by_side(sentences: Sequence[Sequence[str]], codec: TagCodec) -> tuple[Tensor, Tensor, Tensor]:
@@ -89,11 +96,29 @@ def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], True)
 
 
+def check_tags(sentence: Tagged, codec: TagCodec) -> None:
+    """Refuse tags that were never seen in training, and spans that are not written as all of its were.
+
+    Raises:
+        DataError: naming file and line of the sentence's first word.
+    """
+    for tag in sentence.tags:
+        if tag not in codec.tags:
+            seen = ", ".join(codec.tags[:10]) + " ..." * (len(codec.tags) > 10)
+            raise DataError(f"{sentence.where}: expected tags of the training ({seen}); got {tag!r}")
+    if codec.spans:
+        ended = is_ended(codec.tags)
+        for before, after in pairwise(["O", *sentence.tags, "O"]):
+            if not may_follow(before, after, ended=ended):
+                raise DataError(f"{sentence.where}: expected spans as in the training; got {after} after {before}")
+
+
 class TaggedCorpus:
     """Encoded tagged sentences in memory-mapped files.
 
     Raises:
-        DataError: a tag that the codec does not know, naming file and line.
+        DataError: naming file and line: a tag that the codec does not know, or tags that do not mark spans as all of
+            the training do.
 
     Attributes:
         too_long: sentences left out because they have more words than allowed.
@@ -104,7 +129,8 @@ class TaggedCorpus:
 
     def __init__(self, folder: Path, name: str, sentences: Iterable[Tagged], codec: TagCodec, max_length: int):
         self.too_long, self.unknown, self.words, self.counts = 0, 0, 0, Counter[str]()
-        self._max_length, self._tags = max_length, {tag: i for i, tag in enumerate(codec.tags)}
+        self.codec, self._max_length = codec, max_length
+        self._tags = {tag: i for i, tag in enumerate(codec.tags)}
         columns = ("words", "tags", "characters", "lengths")
         self._rows = Ragged(folder, name, columns, self._encoded(sentences, codec))
         self.fingerprint = self._rows.fingerprint
@@ -114,10 +140,7 @@ class TaggedCorpus:
             if len(sentence.words) > self._max_length:
                 self.too_long += 1
                 continue
-            for tag in sentence.tags:
-                if tag not in self._tags:
-                    seen = ", ".join(codec.tags[:10]) + " ..." * (len(codec.tags) > 10)
-                    raise DataError(f"{sentence.where}: expected tags of the training ({seen}); got {tag!r}")
+            check_tags(sentence, codec)
             self.counts.update(sentence.tags)
             words, characters = codec.word_ids(sentence.words), codec.character_ids(sentence.words)
             self.unknown += words.count(UNKNOWN)

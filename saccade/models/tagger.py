@@ -161,7 +161,8 @@ class Tagger(nn.Module):
 
     def _embed(self, words: Tensor, characters: Tensor | None) -> Tensor:
         if (characters is None) != (self.characters is None):
-            raise ValueError(f"characters must be given to a tagger that reads them, and to no other; got {characters}")
+            came = "none" if characters is None else list(characters.shape)
+            raise ValueError(f"characters must be given to a tagger that reads them, and to no other; got {came}")
         if characters is not None and (characters.dim() != 3 or characters.shape[:2] != words.shape):
             expected = f"[batch, time, character] = [{len(words)}, {words.shape[1]}, characters]"
             raise ValueError(f"characters must be {expected}; got {list(characters.shape)}")

@@ -30,7 +30,8 @@ def normalised_entropy(weights: ArrayLike) -> NDArray[np.float64]:
     rows, total = rows[total[:, 0] > 0], total[total[:, 0] > 0]
     shares = rows / total
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    return np.clip(-(shares * logs).sum(1) / np.log(max(slots, 2)), 0.0, 1.0)
+    entropy: NDArray[np.float64] = -(shares * logs).sum(1) / np.log(max(slots, 2))
+    return entropy.clip(0.0, 1.0)
 
 
 def entropy_of(answers: Iterable[Any]) -> float | None:

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from saccade.data.schedule import Schedule
 from saccade.errors import RunError
 from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
-from saccade.tasks.base import Say, Start, Task, load_weights, say
+from saccade.tasks.base import Say, Start, Task, say
 from saccade.tasks.course import Course
 from saccade.tasks.devices import pick_device
 from saccade.tasks.load import task_of
@@ -24,6 +24,44 @@ from saccade.training.interrupt import Interruptible
 from saccade.training.module import Plan, RoundOfBatches, TrainingModule, ValidationBatches, plan
 from saccade.training.prepare import Prepared, prepare
 from saccade.training.progress import ProgressBar
+
+
+Files = str | Path | Sequence[str | Path]
+
+
+def train(
+    options: Course,
+    train: Files,
+    out: str | Path,
+    *,
+    valid: Files = (),
+    columns: Sequence[str] = (),
+    device: str = "auto",
+) -> Any:
+    """Train on a person's files, as `saccade train` does: the options say which task.
+
+    Args:
+        options: TranslateOptions, ClassifyOptions, TagOptions or RegressOptions.
+        train: the files to train on.
+        out: folder of the run: new or empty.
+        valid: files to validate on; without them a part of `train` is held out.
+        columns: names of the columns, where they have others than the task's own.
+        device: auto, cpu, cuda, cuda:N or mps.
+
+    Returns:
+        the trained model: a Translator, TextClassifier, WordTagger or Regressor.
+
+    Raises:
+        SaccadeError: a mistake in the data, the options or the folder.
+    """
+    task = task_of(options)
+    names = tuple(columns) or task.columns
+    files, others = (task.files(_paths(given), names, options) if given else None for given in (train, valid))
+    return fit(Path(out), options, Start(files, others), device=device)
+
+
+def _paths(files: Files) -> tuple[Path, ...]:
+    return (Path(files),) if isinstance(files, str | Path) else tuple(map(Path, files))
 
 
 def fit(
@@ -60,7 +98,7 @@ def fit(
     try:
         shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
         run.path(SCRATCH).mkdir()
-        prepared = prepare(run, task, options, start, say)
+        prepared = prepare(run, task, options, start, say, going_on=checkpoint is not None)
         if prepared.config.get("finished"):
             say(f"{run}: this training is finished; nothing to resume")
         else:
@@ -98,20 +136,13 @@ def _train(
     say: Say,
     watch: Sequence[pl.Callback],
 ) -> None:
-    options, parent = prepared.options, prepared.config["from"]
+    options = prepared.options
     schedule = Schedule(prepared.training.sizes, options.batch_size, options.seed)
     course = plan(options, schedule.per_epoch)
-    torch.manual_seed(options.seed)
-    model = task.new_model(options, prepared.codec)
-    if checkpoint is None:
-        if parent is None:
-            task.begin(model, options, prepared.codec, say)
-        else:
-            load_weights(model, Run(parent))
-    module = TrainingModule(task.learner(model, options, prepared.codec), options, course)
+    module = TrainingModule(task.learner(prepared.model, options, prepared.codec), options, course)
     validation = ValidationBatches(prepared.validation, 8 * options.batch_size)
     batches = RoundOfBatches(module, prepared.training, schedule), validation
-    with _quiet(), _threads(model), Interruptible() as interruptible:
+    with _quiet(), _threads(prepared.model), Interruptible() as interruptible:
         ours = [KeepBest(run, task.rank, options.patience), AveragedWeights(), ProgressBar(task.headline)]
         trainer = _trainer(run, course, device, [*ours, checkpointing(run), interruptible, *watch])
         try:

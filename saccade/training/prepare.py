@@ -1,12 +1,16 @@
 """What a training starts from: examples, codec and options, read, checked and written down."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
+from torch import nn
 
 from saccade.data.corpus import Corpus
 from saccade.errors import RunError
 from saccade.runs import SCRATCH, Run
-from saccade.tasks.base import Say, Start, Task
+from saccade.tasks.base import Say, Start, Task, load_weights
 from saccade.tasks.course import Course
 
 AnyTask = Task[Any, Any, Any, Any]
@@ -20,16 +24,21 @@ class Prepared(NamedTuple):
     codec: Any
     training: Corpus[Any]
     validation: Corpus[Any]
+    model: nn.Module
+    """As it begins; of a training that goes on from a checkpoint, which has the weights, untrained."""
 
 
-def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say) -> Prepared:
+def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *, going_on: bool) -> Prepared:
     """Read the data, and write the configuration of a new run or check that of one begun before.
+
+    Args:
+        going_on: whether the training goes on from a checkpoint.
 
     Raises:
         SaccadeError: a mistake in the data, in the options, or between them and the run.
     """
     if start.resume and run.exists():
-        return _begun(run, task, options, start, say)
+        return _begun(run, task, options, start, say, going_on)
     if start.parent is not None:
         options = task.inherited(Run(start.parent), options)
     parts = task.parts(start, options, say)
@@ -47,12 +56,13 @@ def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say) ->
         },
         **dict(start.extra),
     }
+    model = _model(task, options, codec, start.parent, say)
     task.write_codec(run, codec)
     run.write_config(config)  # last: a folder with a configuration has all that came before
-    return Prepared(config, options, codec, *corpora)
+    return Prepared(config, options, codec, *corpora, model)
 
 
-def _begun(run: Run, task: AnyTask, given: Course, start: Start, say: Say) -> Prepared:
+def _begun(run: Run, task: AnyTask, given: Course, start: Start, say: Say, going_on: bool) -> Prepared:
     config = run.read_config()
     options = task.read_options(run, config)
     task.refuse_others(run, options, given, "began", set())
@@ -62,7 +72,25 @@ def _begun(run: Run, task: AnyTask, given: Course, start: Start, say: Say) -> Pr
         raise RunError(
             f"{run}: expected the {task.noun} it began with; {start.train} or the validation {task.noun} have changed"
         )
-    return Prepared(config, options, codec, *corpora)
+    if going_on or config.get("finished"):
+        return Prepared(config, options, codec, *corpora, _untrained(task, options, codec))
+    parent = None if config["from"] is None else Path(config["from"])
+    return Prepared(config, options, codec, *corpora, _model(task, options, codec, parent, say))
+
+
+def _untrained(task: AnyTask, options: Course, codec: Any) -> nn.Module:
+    torch.manual_seed(options.seed)
+    return task.new_model(options, codec)
+
+
+def _model(task: AnyTask, options: Course, codec: Any, parent: Path | None, say: Say) -> nn.Module:
+    """The model as it begins: that of the run that is fine-tuned, or a new one with what it shall begin with."""
+    model = _untrained(task, options, codec)
+    if parent is None:
+        task.begin(model, options, codec, say)
+    else:
+        load_weights(model, Run(parent))
+    return model
 
 
 def _encode(

@@ -1,13 +1,15 @@
 """One training of a comparison, in a process of its own: what it costs is its own, and its death is nobody else's."""
 
+import _thread
 import json
 import os
 import random
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,13 +25,12 @@ from saccade.files import write_atomic
 from saccade.runs import CONFIG, Run
 from saccade.tasks.base import Start, Task, Trained
 from saccade.tasks.course import Course
-from saccade.tasks.load import task_named
-from saccade.tasks.regress.options import RegressOptions
+from saccade.tasks.load import task_in, task_named
 from saccade.training.entropy import entropy_of
 from saccade.training.fit import fit
 
 TRIAL = "trial.json"
-SAMPLE = 200
+SAMPLE, STOPPED = 200, 130
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,21 @@ def peak_memory() -> float | None:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def held_out_inputs(trial: Trial, trained: Trained[Any]) -> list[Any]:
-    """At most 200 inputs that were not trained on, by chance, the same for every training of the same examples."""
-    task, options = trial.kind, trial.course
-    columns = tuple(trial.columns)
-    paths = tuple(map(Path, trial.measured_on or trial.train))
+def held_out_inputs(folder: Path, measured_on: Sequence[str], trained: Trained[Any]) -> list[Any]:
+    """At most 200 inputs that a run was not trained on, by chance: the same for all runs on the same examples.
+
+    Args:
+        folder: of the run.
+        measured_on: the files; none: the windows that forecast the end of the table, which was held out.
+        trained: the run in use.
+    """
+    run, task = Run(folder), task_in(folder)
+    config = run.read_config()
+    options, data = task.read_options(run, config), config["data"]
+    paths, columns = tuple(map(Path, measured_on or data["train"])), tuple(data["columns"])
     inputs: Iterable[Any] = trained.each(task.inputs(paths, columns, options))
-    if not trial.measured_on:
-        # A table, whose windows come from the end: those that forecast rows of the end that was held out.
-        assert isinstance(options, RegressOptions)
-        rows = len(trial.files(trial.train).table().values)
+    if not measured_on:
+        rows = len(task.files(paths, columns, options).table().values)
         inputs = islice(inputs, 1 + len(parts(rows, validation=options.validation).validation) // options.horizon)
     return _some(inputs, SAMPLE)
 
@@ -181,7 +187,7 @@ def train_and_measure(trial: Trial) -> None:
     figures = {name: value for name, value in found.items() if isinstance(value, float) and name != "seconds"}
     known = {"seconds": None, "memory": None, **read_trial(folder)}
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
-    entropy = entropy_of(first_answers(trained, held_out_inputs(trial, trained)))
+    entropy = entropy_of(first_answers(trained, held_out_inputs(folder, trial.measured_on, trained)))
     known |= {"figures": figures, "parameters": parameters, "entropy": entropy, "measured_on": trial.measured_on}
     write_atomic(folder / TRIAL, json.dumps(known, indent=2) + "\n")
 
@@ -196,50 +202,75 @@ def run_trial(trial: Trial) -> str | None:
         SaccadeError: a mistake in the files or options, which every other training would stumble over too.
         KeyboardInterrupt: the person stopped it; its last checkpoint is there.
     """
-    package = str(Path(saccade.__file__).parents[1])
-    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    # Without -P a person's own file named as a library would be imported in its place.
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "saccade.training.trial"],
-        env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        said = process.communicate(json.dumps(asdict(trial)))[0]
-    except KeyboardInterrupt:
-        _stop(process)
-        raise
-    if process.returncode == 130:
+    with _started() as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(asdict(trial)) + "\n")
+            process.stdin.flush()
+            said = process.stdout.read()
+            status = process.wait()
+        except BrokenPipeError:
+            said, status = "", process.wait()
+        except KeyboardInterrupt:
+            _stop(process)
+            raise
+    if status == STOPPED:
         raise KeyboardInterrupt
-    if process.returncode == 0:
+    if status == 0:
         return None
     answer: dict[str, str] = json.loads(said.splitlines()[-1]) if said.strip() else {}
     run = Run(trial.folder)
     if "mistake" in answer and (not run.exists() or run.read_config().get("finished")):
         raise SaccadeError(answer["mistake"])
-    ended = f"killed by signal {-process.returncode}" if process.returncode < 0 else f"exit {process.returncode}"
-    return next(iter(answer.values()), ended)
+    return next(
+        iter(answer.values()), f"killed by signal {-status}" if status < 0 else f"it ended with status {status}"
+    )
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End a training; an interrupt from the keyboard has reached it already."""
-    for patience, end in ((2, process.terminate), (10, process.kill)):
-        try:
-            process.wait(patience)
-            return
-        except subprocess.TimeoutExpired:
-            end()
-    process.wait()
+def _started() -> "subprocess.Popen[str]":
+    package = str(Path(saccade.__file__).parents[1])
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        # Without -P a person's own file named as a library would be imported in its place.
+        [sys.executable, "-P", "-m", "saccade.training.trial"],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A group of its own: Ctrl-C reaches us alone, and we end it in good order.
+        process_group=0 if os.name == "posix" else None,
+    )
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    """Ask a training to end by closing its standard input; where it does not hear, end it."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def main() -> int:
-    """The process of one training: it is told on standard input, and answers a mistake on standard output."""
+    """The process of one training: it is told on standard input, and answers a mistake on standard output.
+
+    It stops where its standard input ends: then whoever began it has stopped, or is no more.
+    """
+    # A reader of our own, without a buffer: Python dies at exit if a thread still waits inside sys.stdin.
+    told = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115 - to the end
+    trial = Trial(**json.loads(told.readline()))
+
+    def listen() -> None:
+        told.read()
+        _thread.interrupt_main()
+
+    threading.Thread(target=listen, daemon=True).start()
     try:
-        train_and_measure(Trial(**json.load(sys.stdin)))
+        train_and_measure(trial)
     except KeyboardInterrupt:
-        return 130
+        return STOPPED
     except (SaccadeError, OSError) as error:
         print(json.dumps({"mistake": str(error)}))
         return 1

@@ -1,15 +1,72 @@
-"""Encoded pairs, the order they come in, and the part that is held out."""
+"""Rows on disk, encoded pairs, the order they come in, and the part that is held out."""
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from saccade.data.corpus import Ragged, nested
 from saccade.data.heldout import HeldOut
 from saccade.data.paircorpus import PairCorpus, Vocabularies, collate
 from saccade.data.pairs import Pair, PairFile
-from saccade.data.schedule import Schedule
+from saccade.data.schedule import Schedule, in_order_of_length
 from saccade.data.tokens import END, START, learn
 
 PAIRS = [Pair(f"{n * 37 % 1000}", f"{n}" * (n % 7 + 1)) for n in range(251)]
+
+
+ROWS = [(list(range(n * 3 % 11)), [-n] * (n % 2)) for n in range(13)]
+
+
+def test_rows_come_back_padded(tmp_path):
+    ragged = Ragged(tmp_path, "r", ("a", "b"), ROWS)
+    assert len(ragged) == 13
+    for indices in ([0], [12, 3, 3, 0, 7], [0, 2], list(range(13))):
+        for column in range(2):
+            rows = [ROWS[i][column] for i in indices]
+            longest = max(map(len, rows))
+            found = ragged.padded(column, np.array(indices))
+            assert found.tolist() == [row + [0] * (longest - len(row)) for row in rows]
+            assert found.dtype == torch.long
+            assert ragged.of(column, np.array(indices)).tolist() == list(map(len, rows))
+
+
+def test_rows_may_all_be_empty_and_there_may_be_none(tmp_path):
+    assert Ragged(tmp_path, "r", ("a",), [([],), ([],)]).padded(0, np.array([1, 0])).shape == (2, 0)
+    assert len(Ragged(tmp_path, "s", ("a", "b"), [])) == 0
+
+
+def test_the_fingerprint_of_rows_sees_where_they_part(tmp_path):
+    rows = [[([1], [2])], [([2], [1])], [([1, 2], [])], [([], [1, 2])], [([1], []), ([2], [])], []]
+    found = {Ragged(tmp_path, str(i), ("a", "b"), some).fingerprint for i, some in enumerate(rows)}
+    assert len(found) == len(rows)
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=5))
+def test_nested_rows_are_cut_where_they_part(lengths):
+    stretches = max(map(len, lengths))
+    padded = torch.tensor([[*row, *[0] * (stretches - len(row))] for row in lengths], dtype=torch.long)
+    time = int(padded.sum(1).max()) if stretches else 0
+    flat = torch.arange(1, len(lengths) * time + 1).view(len(lengths), time)
+    found = nested(flat, padded)
+    longest = max((length for row in lengths for length in row), default=0)
+    assert found.shape == (len(lengths), stretches, longest)
+    for row, parts in enumerate(padded.tolist()):
+        begin = 0
+        for place, length in enumerate(parts):
+            expected = flat[row, begin : begin + length].tolist()
+            assert found[row, place].tolist() == expected + [0] * (longest - length)
+            begin += length
+
+
+def test_measuring_sees_every_example_once_like_lengths_together():
+    lengths = np.array([3, 1, 2, 1, 5, 3, 2])
+    found = in_order_of_length(lengths, 3)
+    assert [len(some) for some in found] == [3, 3, 1]
+    assert sorted(np.concatenate(found)) == list(range(7))
+    assert lengths[np.concatenate(found)].tolist() == sorted(lengths)
+    assert in_order_of_length(np.empty(0, np.int64), 3) == []
 
 
 def vocabularies() -> Vocabularies:
@@ -120,3 +177,10 @@ def test_the_end_token_is_in_every_row(tmp_path):
     batch = corpus(tmp_path).batch(np.arange(5))
     assert ((batch.source == END).sum(1) == 1).all()
     assert ((batch.target == END).sum(1) == 1).all()
+
+
+def test_the_share_that_is_held_out_can_be_told():
+    examples = [str(n) for n in range(200)]
+    for share in (5, 10, 20):
+        part = HeldOut(examples, 0, str, share=share)
+        assert part.count == len(list(part.held_out)) == 200 // share

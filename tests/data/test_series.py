@@ -154,9 +154,9 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_variables_by_name(tmp_path):
     found = table(tmp_path, CSV)
     assert (found.places([]), found.places(["oil", "load"])) == ((0, 1), (1, 0))
-    with pytest.raises(OptionError, match=r"^--targets must be of load, oil; got 'day'$"):
+    with pytest.raises(OptionError, match=r"^--columns must be of load, oil; got 'day'$"):
         found.places(["day"])
-    with pytest.raises(OptionError, match=r"^--targets must name a variable once; got oil, oil$"):
+    with pytest.raises(OptionError, match=r"^--columns must name a variable once; got oil, oil$"):
         found.places(["oil", "oil"])
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.data.tagged import Tagged, TaggedFile, is_span_scheme
+from saccade.data.tagged import Tagged, TaggedFile, is_span_scheme, words_of
 from saccade.errors import DataError, OptionError
 
 SENTENCES = [Tagged(("Ein", "#", "rennt"), ("DET", "SYM", "VERB")), Tagged(("下午",), ("NOUN",))]
@@ -242,3 +242,38 @@ def test_span_schemes():
     assert not is_span_scheme(["B-x", "X-x"])
     assert not is_span_scheme(["B-x", "OX"])
     assert not is_span_scheme(["B-x", "B"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ""),
+        (" \n", ""),
+        ("Hi!", "Hi !"),
+        ("don't stop...", "don't stop . . ."),
+        ("(U.S.A)", "( U.S.A )"),
+        ("it cost $3.50, or 5%.", "it cost $3.50 , or 5% ."),
+        ("@ann: see http://a.b/c?d=e!", "@ann : see http://a.b/c?d=e !"),
+        ("“Why?” #never", "“ Why ? ” #never"),
+        ("¿Qué?", "¿ Qué ?"),
+        ("cafe\u0301, na\u0308h", "cafe\u0301 , na\u0308h"),  # marks of their own belong to their letters
+        ("हिन्दी, है।", "हिन्दी , है ।"),
+        ("❤️!", "❤️ !"),
+        ("下午三点。", "下午三点 。"),
+    ],
+)
+def test_words_are_parted_from_their_punctuation(text, words):
+    assert words_of(text) == tuple(words.split())
+
+
+@given(st.text(alphabet="ab1.,-'\"“”()$% \u0301é?", max_size=12) | st.text(max_size=12))
+def test_words_hold_all_there_is_and_stay_parted(text):
+    words = words_of(text)
+    assert "".join(words) == "".join(text.split())
+    assert all(words)
+    if not any(word.endswith(".") and len(word) > 1 for word in words):
+        assert words_of(" ".join(words)) == words
+
+
+def test_a_long_word_is_parted_in_linear_time():
+    assert len(words_of("(" * 20_000 + "a" * 20_000 + "!" * 20_000)) == 40_001

@@ -20,6 +20,7 @@ MODELS = {f"{e}, {a}": replace(NUMBERS, encoder=e, attention=a) for e in ("lstm"
 MODELS |= {f"transformer, {a}": replace(NUMBERS, encoder="transformer", attention=a) for a in (*POOLINGS, "none")}
 MODELS |= {f"{a}, {q}": replace(NUMBERS, attention=a, query=q) for a, q in product(SOME, ("last", "learned"))}
 MODELS |= {
+    "transformer, additive": replace(NUMBERS, encoder="transformer", attention="additive"),
     "numbers, patches": replace(NUMBERS, encoder="transformer", patch=5, stride=3, direct=True),
     "forecast": STEPS,
     "forecast, lstm": replace(STEPS, encoder="lstm", attention="general"),

@@ -67,6 +67,9 @@ def test_padding_has_no_influence(kind):
     other = read(tagger, words.masked_fill(~MASK, 7), LENGTHS, characters.masked_fill(~MASK[..., None], 5))
     torch.testing.assert_close(other, emitted, rtol=0, atol=0)
     torch.testing.assert_close(tagger.loss(other, tags.masked_fill(~MASK, 2), LENGTHS), loss, rtol=0, atol=0)
+    junk = emitted._replace(logits=emitted.logits + torch.rand(TAGS) * ~MASK[..., None])
+    torch.testing.assert_close(tagger.loss(junk, tags, LENGTHS), loss, rtol=0, atol=0)
+    torch.testing.assert_close(tagger.best(junk, LENGTHS), (best, probability), rtol=0, atol=0)
     for b, length in enumerate(LENGTHS.tolist()):
         one = slice(b, b + 1), slice(0, length)
         alone = read(tagger, words[one], LENGTHS[b : b + 1], characters[one])
@@ -99,6 +102,16 @@ def test_weights_are_those_of_the_attention(kind):
     torch.testing.assert_close(logits, emitted.logits, rtol=0, atol=1e-12)
 
 
+def test_a_transformer_knows_places_and_shows_its_last_layer():
+    tagger, (words, characters, _) = made("transformer"), text()
+    lengths, found = torch.full((BATCH,), TIME), []
+    tagger.encoder.stack.layers[-1].register_forward_hook(lambda layer, inputs, output: found.append(output.weights))
+    one = read(tagger, words, lengths, characters)
+    torch.testing.assert_close(one.weights, found[0], rtol=0, atol=0)
+    other = read(tagger, words.flip(1), lengths, characters.flip(1))
+    assert (other.logits.flip(1) - one.logits).abs().amax((1, 2)).min() > 1e-3
+
+
 @pytest.mark.parametrize("kind", ["softmax", "crf"])
 def test_the_loss_is_that_of_a_probability_of_all_sequences(kind):
     tagger, (words, characters, tags) = made(kind, constrained=kind == "crf"), text()
@@ -125,6 +138,12 @@ def test_tags_that_may_not_follow_each_other_never_do():
     assert made("crf").best(emitted, LENGTHS).tags[0].tolist() == [1, 1, 1, 1, 1]
 
 
+def test_words_begin_near_nothing_and_are_dropped_as_configured():
+    embedding = Tagger(TaggerConfig(1009, TAGS, word_dropout=0.4, unknown=2)).embedding
+    assert (embedding.drop, embedding.unknown) == (0.4, 2)
+    assert float(embedding.table.weight.detach().std()) == pytest.approx(0.1, rel=0.05)
+
+
 @every_kind
 def test_every_weight_learns(kind):
     tagger, (words, characters, tags) = made(kind, dropout=0.1).train(), text()
@@ -147,7 +166,7 @@ def test_a_sentence_without_words(kind):
     torch.testing.assert_close(emitted.logits[[0, 2]], read(tagger, words, LENGTHS, characters).logits[[0, 2]])
 
 
-@some_kinds
+@pytest.mark.parametrize("kind", ["softmax", "multi-head"])
 def test_compiles_whole_exports_and_reloads(kind, tmp_path):
     tagger, (words, characters, tags) = made(kind).float(), text()
 
@@ -202,9 +221,12 @@ def test_it_learns_what_only_characters_and_neighbours_tell():
 
 
 WRONG = {
-    "characters must be given to a tagger that reads them, and to no other; got None": lambda: made("crf")(
+    "characters must be given to a tagger that reads them, and to no other; got none": lambda: made("crf")(
         text()[0], LENGTHS
     ),
+    "characters must be given to a tagger that reads them, and to no other; got [3, 5, 4]": lambda: made(
+        "no characters"
+    )(text()[0], LENGTHS, text()[1]),
     "characters must be [batch, time, character] = [3, 5, characters]; got [3, 4, 4]": lambda: made("crf")(
         text()[0], LENGTHS, text()[1][:, :4]
     ),

@@ -1,6 +1,5 @@
 """Classify: the label of a text, or labels, with what was looked at."""
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from saccade import metrics
 from saccade.data.labelled import Labelled
 from saccade.data.labelledcorpus import Limits, ReadText, check_labels, encode, read, side_by_side
+from saccade.data.records import json_of
 from saccade.data.tokens import UNKNOWN, Vocabulary
 from saccade.errors import DataError
 from saccade.models.classifier import Classified, Classifier
@@ -76,7 +76,7 @@ class Scores:
     """Share of texts whose label, or whose labels all, are right, 0 to 1."""
     macro_f1: float
     """The mean of the F1 of the labels, 0 to 1."""
-    per_label: dict[str, dict[str, float]]
+    per_label: metrics.Report
     """Precision, recall, F1 and how many texts have it, for each label."""
     confusion: dict[str, dict[str, int]] | None
     """How many texts of a label (first) were said to be of another (second); None for several labels a text."""
@@ -106,8 +106,8 @@ class TextClassifier(Trained[Sequence[str]]):
         if not (self.options.documents and line.startswith("[")):
             return (line,)
         try:
-            sentences = json.loads(line)
-        except (ValueError, RecursionError):
+            sentences = json_of(line)
+        except ValueError:
             return (line,)
         if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
             raise DataError(f"expected a text, or a JSON list of sentences; got {line[:40]!r}")

@@ -6,12 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from saccade.data import tokens
 from saccade.data.labelled import Labelled, LabelledFile
 from saccade.data.labelledcorpus import LabelledBatch, LabelledCorpus
-from saccade.data.vectors import read_vectors
 from saccade.errors import DataError, OptionError, RunError
 from saccade.files import write_atomic
 from saccade.layers.embedding import TokenEmbedding
@@ -21,6 +18,7 @@ from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_line
 from saccade.tasks.classify.classifier import LabelCodec, TextClassifier, limits_of
 from saccade.tasks.classify.learner import ClassifyLearner
 from saccade.tasks.classify.options import ClassifyOptions
+from saccade.tasks.wordvectors import begin_with
 
 TOKENIZER, LABELS = "tokenizer.json", "labels.json"
 Parts = tuple[LabelledCorpus, LabelledCorpus]
@@ -117,16 +115,10 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
         """Take word vectors where the options name some."""
         if options.vectors is None:
             return
-        # A word at the beginning of a text, or after a space, is written with that space's mark.
-        named = [codec.vocabulary.label(i) for i in range(codec.vocabulary.size)]
-        vectors = read_vectors(Path(options.vectors), named)
-        if vectors.values.shape[1] != options.embedding:
-            got = f"{options.embedding}, but the vectors of {options.vectors} are {vectors.values.shape[1]} wide"
-            raise OptionError(f"--embedding must be the width of the vectors; got {got}")
         table = model.embed[0]
         assert isinstance(table, TokenEmbedding)
-        table.load(torch.from_numpy(vectors.values), torch.from_numpy(vectors.found))
-        say(f"{options.vectors}: vectors for {int(vectors.found.sum())} of {len(named)} tokens")
+        named = [codec.vocabulary.label(i) for i in range(codec.vocabulary.size)]
+        begin_with(table.load, options.embedding, options.vectors, named, say)
 
     def learner(self, model: Classifier, options: ClassifyOptions, codec: LabelCodec) -> ClassifyLearner:
         """Cross-entropy."""

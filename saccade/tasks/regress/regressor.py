@@ -1,6 +1,5 @@
 """Regress: numbers about a sequence, or its own next steps, with the steps that were looked at."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from saccade.data.arrays import Array
+from saccade.data.records import json_of
 from saccade.data.seriescorpus import SeriesCodec, SeriesCorpus, SeriesFile, SeriesPart, Shape, checked, numbers
 from saccade.errors import DataError
 from saccade.models.forecaster import Forecaster
@@ -104,8 +104,9 @@ class Regressor(Trained[Stretch]):
     def parse(self, line: str) -> Stretch:
         """A sequence as a JSON list of rows, each a list of numbers (or one number)."""
         try:
-            values = np.array(json.loads(line), np.float32)
-        except (ValueError, TypeError):
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+                values = np.array(json_of(line), np.float32)
+        except (ValueError, TypeError, OverflowError):
             raise DataError(f"expected a JSON list of rows of numbers; got {line[:40]!r}") from None
         if values.ndim == 1 and len(self.codec.names) == 1:
             values = values[:, None]

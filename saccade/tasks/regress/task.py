@@ -53,8 +53,8 @@ class Regress(Task[RegressOptions, Any, Fitted, SeriesBatch]):
             split = parts(rows, validation=options.validation)
             say(f"{file}: the last {len(split.validation)} of {rows} rows are kept for validation (--validation)")
             return SeriesPart(file, split.training), SeriesPart(file, split.validation)
-        kept = int(options.validation) if options.validation >= 1 else round(rows * options.validation)
-        if not 0 < kept < rows:
+        kept = len(parts(rows, validation=options.validation).validation)
+        if not kept:
             raise OptionError(f"--validation must leave sequences on both sides; got {kept} of {rows}")
         order = np.random.default_rng([options.seed, 1]).permutation(rows)
         say(f"{file}: holding out {kept} of {rows} sequences for validation (--validation)")
@@ -124,6 +124,8 @@ class Regress(Task[RegressOptions, Any, Fitted, SeriesBatch]):
 
 def new_model(options: RegressOptions, codec: SeriesCodec) -> Forecaster:
     """An untrained forecaster; `torch.manual_seed` decides its weights."""
+    forecast = options.horizon > 0
+    patch = min(options.patch, codec.steps) if forecast else 1
     return Forecaster(
         ForecasterConfig(
             variables=len(codec.names),
@@ -138,10 +140,10 @@ def new_model(options: RegressOptions, codec: SeriesCodec) -> Forecaster:
             query=options.query,
             hops=options.hops,
             heads=options.heads,
-            patch=options.patch,
-            stride=options.every,
-            instance_norm=options.instance_norm,
-            independent=options.independent,
+            patch=patch,
+            stride=max(patch // 2, 1),
+            instance_norm=forecast and options.instance_norm,
+            independent=forecast and options.independent,
             direct=options.direct,
         )
     )

@@ -1,7 +1,6 @@
 """Tag: a tag for each word of a sentence, with what each word looked at."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from saccade import metrics
 from saccade.data.lexicon import UNKNOWN
+from saccade.data.records import json_of
 from saccade.data.tagged import Tagged, is_span_scheme, words_of
 from saccade.data.taggedcorpus import TagCodec, side_by_side
 from saccade.errors import DataError
@@ -65,7 +65,7 @@ class Scores:
     """Share of the true spans that were said, 0 to 1."""
     span_f1: float | None
     """F1 of spans with their kind, 0 to 1, as seqeval gives it."""
-    per_label: dict[str, dict[str, float]]
+    per_label: metrics.Report
     """Precision, recall, F1 and count for each tag, or for each kind of span."""
     never_seen: tuple[str, ...]
     """Tags of the data that the training did not have: they are counted as wrong."""
@@ -97,7 +97,7 @@ class WordTagger(Trained[Sequence[str]]):
         words = None
         if line.startswith("["):
             with contextlib.suppress(ValueError):
-                words = json.loads(line)
+                words = json_of(line)
         if words is None:
             return words_of(line)
         if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
@@ -159,17 +159,30 @@ class WordTagger(Trained[Sequence[str]]):
         unknown = self.codec.word_ids(words).count(UNKNOWN)
         return [f"{unknown} of its {len(words)} words were never seen in training"] if 2 * unknown > len(words) else []
 
+    def _check(self, true: Sequence[tuple[str, ...]], where: str) -> None:
+        found, tags = {tag for sentence in true for tag in sentence}, self.codec.tags
+        if not found & set(tags):
+            seen, came = (", ".join(some[:10]) + " ..." * (len(some) > 10) for some in (tags, sorted(found)))
+            raise DataError(f"{where}: expected tags of the training ({seen}); got none of them, but {came}")
+
     def evaluate(self, examples: Iterable[Tagged]) -> Scores:
-        """Measure on tagged sentences; tags that the training did not have are counted as wrong."""
+        """Measure on tagged sentences; tags that the training did not have are counted as wrong.
+
+        Raises:
+            DataError: none of the tags is one of the training's.
+        """
         started, rest = time.perf_counter(), iter(examples)
         said: list[tuple[str, ...]] = []
         true: list[tuple[str, ...]] = []
         unknown: list[bool] = []
+        where = ""
         while chunk := list(islice(rest, 1024)):
+            where = where or chunk[0].where
             said += [answer.tags for answer in self.answer([sentence.words for sentence in chunk])]
             true += [sentence.tags for sentence in chunk]
             for sentence in chunk:
                 unknown += [i == UNKNOWN for i in self.codec.word_ids(sentence.words)]
+        self._check(true, where)
         right = [a == b for one, other in zip(said, true, strict=True) for a, b in zip(one, other, strict=True)]
         of_unknown = [hit for hit, never in zip(right, unknown, strict=True) if never]
         names = sorted({tag for tags in (*said, *true) for tag in tags})

@@ -5,13 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from saccade.data import lexicon
 from saccade.data.spans import span_constraints
 from saccade.data.tagged import Tagged, TaggedFile, is_span_scheme
 from saccade.data.taggedcorpus import TagCodec, TaggedBatch, TaggedCorpus, learn_codec
-from saccade.data.vectors import read_vectors
 from saccade.errors import DataError, OptionError, RunError
 from saccade.files import write_atomic
 from saccade.models.tagger import Tagger, TaggerConfig
@@ -20,6 +17,7 @@ from saccade.tasks.base import Figures, Say, Start, Task, held_out
 from saccade.tasks.tag.learner import TagLearner
 from saccade.tasks.tag.options import TagOptions
 from saccade.tasks.tag.tagger import WordTagger
+from saccade.tasks.wordvectors import begin_with
 
 WORDS, CHARACTERS, TAGS = "words.json", "characters.json", "tags.json"
 Parts = tuple[TaggedCorpus, TaggedCorpus]
@@ -55,7 +53,7 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
         """Words, characters and tags."""
         write_atomic(run.path(WORDS), codec.words.to_json())
         write_atomic(run.path(CHARACTERS), codec.characters.to_json())
-        tags = {"tags": codec.tags, "cased": codec.cased}
+        tags = {"tags": codec.tags, "cased": codec.cased, "spans": codec.spans}
         write_atomic(run.path(TAGS), json.dumps(tags, ensure_ascii=False, indent=2) + "\n")
 
     def read_codec(self, run: Run) -> TagCodec:
@@ -64,7 +62,7 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
         path = run.path(TAGS)
         try:
             found = json.loads(path.read_text("utf-8"))
-            return TagCodec(words, characters, tuple(found["tags"]), bool(found["cased"]))
+            return TagCodec(words, characters, tuple(found["tags"]), bool(found["cased"]), bool(found["spans"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: expected tags; got {error}") from None
 
@@ -82,7 +80,9 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
             if not len(part):
                 limit = options.max_length
                 raise OptionError(f"--max-length must leave some {name} sentences; got {limit}, which leaves none")
-        validation = parts[1]
+        training, validation = parts
+        if is_span_scheme(training.codec.tags) and not training.codec.spans:
+            say(f"{start.train}: some tags go on with no span before them; so any tag may follow any")
         if validation.unknown:
             say(f"{validation.unknown / validation.words:.1%} of the words to validate on are not among those learned")
 
@@ -99,12 +99,8 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
         """Take word vectors where the options name some."""
         if options.vectors is None:
             return
-        vectors = read_vectors(Path(options.vectors), ["", "", *codec.words.words])
-        if vectors.values.shape[1] != options.embedding:
-            got = f"{options.embedding}, but the vectors of {options.vectors} are {vectors.values.shape[1]} wide"
-            raise OptionError(f"--embedding must be the width of the vectors; got {got}")
-        model.embedding.load(torch.from_numpy(vectors.values), torch.from_numpy(vectors.found))
-        say(f"{options.vectors}: vectors for {int(vectors.found.sum())} of {len(codec.words.words)} words")
+        words = ["", "", *codec.words.words]  # padding and unknown first
+        begin_with(model.embedding.load, options.embedding, options.vectors, words, say)
 
     def learner(self, model: Tagger, options: TagOptions, codec: TagCodec) -> TagLearner:
         """The negative log-likelihood of tags."""
@@ -126,9 +122,7 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
 
 def new_model(options: TagOptions, codec: TagCodec) -> Tagger:
     """An untrained tagger; `torch.manual_seed` decides its weights."""
-    constraints = None
-    if options.output == "crf" and is_span_scheme(codec.tags):
-        constraints = span_constraints(codec.tags)
+    constraints = span_constraints(codec.tags) if options.output == "crf" and codec.spans else None
     return Tagger(
         TaggerConfig(
             words=codec.words.size,

@@ -40,6 +40,10 @@ class TranslateOptions(Course):
     """Width of the encoder's states (both directions together) and of the decoder's; even."""
     layers: int = 1
     """Layers of the encoder and of the decoder."""
+    vectors: str | None = None
+    """A file of word vectors (word2vec or GloVe text) of the width of --embedding, for the source to begin with."""
+    target_vectors: str | None = None
+    """The same for the target."""
     max_length: int = 1000
     """Pairs with more tokens than this on a side are left out, and counted."""
 
@@ -57,5 +61,7 @@ class TranslateOptions(Course):
             raise OptionError(f"--coverage-loss needs weights, which none has; got {self.coverage_loss}")
         if parts.mechanism == "none" and self.copy:
             raise OptionError("--copy needs weights to copy with; got --attention none")
+        if self.level != "word" and (self.vectors or self.target_vectors):
+            raise OptionError(f"--vectors and --target-vectors need --level word; got {self.level}")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")

@@ -1,8 +1,12 @@
 """The task of turning one kind of text into another."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from saccade.data import tokens
 from saccade.data.paircorpus import Batch, PairCorpus, Vocabularies
@@ -15,6 +19,7 @@ from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_line
 from saccade.tasks.translate.learner import TranslateLearner
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.translator import Longest, Translator, new_model
+from saccade.tasks.wordvectors import begin_with
 
 Parts = tuple[PairCorpus, PairCorpus]
 
@@ -80,6 +85,17 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
         """An untrained encoder-decoder."""
         return new_model(options, codec)
 
+    def begin(self, model: Seq2Seq, options: TranslateOptions, codec: Vocabularies, say: Say) -> None:
+        """Take word vectors where the options name some."""
+        sides = (
+            (options.vectors, codec.source, model.source_embedding),
+            (options.target_vectors, codec.target, model.target_embedding),
+        )
+        for path, vocabulary, table in sides:
+            if path is not None:
+                named = [vocabulary.label(i) for i in range(vocabulary.size)]
+                begin_with(partial(_fill, table), options.embedding, path, named, say)
+
     def learner(self, model: Seq2Seq, options: TranslateOptions, codec: Vocabularies) -> TranslateLearner:
         """Teacher forcing."""
         return TranslateLearner(model, options)
@@ -95,3 +111,9 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
     def headline(self, figures: Figures) -> str:
         """Loss and exact match."""
         return f"loss {figures['loss']:.4f} exact {figures['exact_match']:.1%}"
+
+
+@torch.no_grad()
+def _fill(table: nn.Embedding, values: Tensor, found: Tensor) -> None:
+    found[tokens.PAD] = False
+    table.weight[found] = values[found]

@@ -1,0 +1,184 @@
+"""Texts and documents: our classifiers beside no attention, and beside TF-IDF with logistic regression.
+
+usage: python benchmarks/classification.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
+
+TREC and SST-2 have test parts; MR and SUBJ are measured in ten folds, movie reviews in five rotations of their folds
+(two to test, the rest to train). Of each training part a tenth is held out to choose the best round by; nothing was
+tuned on a test part. Three seeds where there is one test part. Writes JSON and prints the table of the README.
+"""
+
+import random
+import statistics
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trials
+
+from saccade.data.labelled import LabelledFile
+from saccade.files import write_atomic
+from saccade.tasks.classify.options import ClassifyOptions
+
+SENTENCES = {
+    "attention": {"attention": "context-vector"},
+    "no attention": {"attention": "none"},
+}
+DOCUMENTS = {
+    "attention": {"documents": True},
+    "no attention": {"documents": True, "attention": "none"},
+    "flat, no attention": {"attention": "none", "max_length": 1000},
+}
+PUBLISHED = {
+    "TREC": {"Kim 2014, CNN-rand": 91.2},
+    "SUBJ": {"Kim 2014, CNN-rand": 89.6},
+    "MR": {"Kim 2014, CNN-rand": 76.1},
+    "SST-2": {"Kim 2014, CNN-rand, phrases too": 82.7},
+    "movie reviews": {},
+}
+GOALS = {"TREC": 91.0, "SUBJ": 90.0, "MR": 76.5, "SST-2": 81.0, "movie reviews": 84.0}
+
+Rows = list[tuple[str, str]]
+
+
+def read(path: Path, encoding: str) -> Rows:
+    """The lines of a file of `label SPACE text`."""
+    lines = (line.split(" ", 1) for line in path.read_text(encoding).splitlines() if line.strip())
+    return [(label, text.strip()) for label, text in lines]
+
+
+def tsv(rows: Rows, path: Path) -> Path:
+    """The rows in our own form."""
+    if not path.exists():
+        write_atomic(path, "".join(f"{label}\t{text}\n" for label, text in rows))
+    return path
+
+
+def splits(data: Path, work: Path) -> dict[str, list[tuple[Path, Path | None, Path]]]:
+    """For each data set its (training, validation, test) files, once for each fold."""
+    work.mkdir(parents=True, exist_ok=True)
+    text = data / "text_sentence"
+    found: dict[str, list[tuple[Path, Path | None, Path]]] = {
+        "TREC": [
+            (
+                tsv(read(text / "TREC.train.all", "latin-1"), work / "trec-train.tsv"),
+                None,
+                tsv(read(text / "TREC.test.all", "utf-8"), work / "trec-test.tsv"),
+            )
+        ],
+        "SST-2": [
+            tuple(  # type: ignore[list-item]
+                tsv(read(text / f"stsa.binary.{part}", "utf-8"), work / f"sst2-{part}.tsv")
+                for part in ("train", "dev", "test")
+            )
+        ],
+    }
+    for name, file in (("MR", "rt-polarity.all"), ("SUBJ", "subj.all")):
+        rows = read(text / file, "latin-1")
+        random.Random(0).shuffle(rows)
+        found[name] = [
+            (
+                tsv([row for i, row in enumerate(rows) if i % 10 != fold], work / f"{name}-{fold}-train.tsv"),
+                None,
+                tsv(rows[fold::10], work / f"{name}-{fold}-test.tsv"),
+            )
+            for fold in range(10)
+        ]
+    found["movie reviews"] = [reviews(data, work, rotation) for rotation in range(5)]
+    return found
+
+
+def reviews(data: Path, work: Path, rotation: int) -> tuple[Path, Path, Path]:
+    """Folds 2r and 2r + 1 to test, the one before them to validate, the others to train: the issue's five rotations."""
+    import gzip
+    import json
+
+    with gzip.open(data / "movie_reviews" / "movie_reviews.jsonl.gz", "rt", encoding="utf-8") as file:
+        documents = [json.loads(line) for line in file]
+    test = {2 * rotation, 2 * rotation + 1}
+    valid = {(2 * rotation - 1) % 10}
+    parts = {"test": test, "valid": valid, "train": set(range(10)) - test - valid}
+    paths = []
+    for part in ("train", "valid", "test"):
+        path = work / f"reviews-{rotation}-{part}.jsonl"
+        lines = (json.dumps(document) + "\n" for document in documents if int(document["fold"]) in parts[part])
+        if not path.exists():
+            write_atomic(path, "".join(lines))
+        paths.append(path)
+    return paths[0], paths[1], paths[2]
+
+
+def tfidf(train: Path, valid: Path | None, test: Path) -> dict[str, Any]:
+    """TF-IDF of words and pairs of words, and logistic regression, on training and validation part together."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    learn, unseen = (list(LabelledFile(tuple(filter(None, paths)))) for paths in ((train, valid), (test,)))
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"),
+        LogisticRegression(C=10, max_iter=1000),
+    )
+    model.fit([one.text for one in learn], [one.labels[0] for one in learn])
+    right = model.score([one.text for one in unseen], [one.labels[0] for one in unseen])
+    return {"tests": {"test": {"accuracy": right}}}
+
+
+def ours(options: dict[str, Any], seed: int, train: Path, valid: Path | None, test: Path) -> dict[str, Any]:
+    """One training with some options."""
+    chosen = ClassifyOptions(**options, seed=seed)
+    return trials.train(chosen, [train], [valid] if valid else [], {"test": [test]})
+
+
+def main() -> None:
+    given = trials.arguments(__doc__ or "", "classification.json")
+    todo: dict[str, Callable[[], dict[str, Any]]] = {}
+    for name, folds in splits(given.data, given.work / "data").items():
+        kinds = DOCUMENTS if name == "movie reviews" else SENTENCES
+        seeds = 3 if len(folds) == 1 else 1
+        for fold, files in enumerate(folds):
+            todo[f"{name}/TF-IDF/{fold}"] = partial(tfidf, *files)
+            for kind, options in kinds.items():
+                for seed in range(seeds):
+                    todo[f"{name}/{kind}/{fold + seed}"] = partial(ours, options, seed, *files)
+    found = trials.run(given, todo)
+    if found is None:
+        return
+    rows: dict[str, Any] = {}
+    for name, result in found.items():
+        data, kind, _ = name.split("/")
+        rows.setdefault(data, {}).setdefault(kind, []).append(result)
+    table = {data: {kind: summary(results) for kind, results in kinds.items()} for data, kinds in rows.items()}
+    trials.write(given, {"goals": GOALS, "published": PUBLISHED, "table": table})
+    show(table)
+
+
+def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Accuracy in percent, its spread over folds or seeds, and what it cost."""
+    each = [100 * result["tests"]["test"]["accuracy"] for result in results]
+    cost = {
+        name: max(result[name] for result in results)
+        for name in ("seconds", "peak_mib", "parameters")
+        if name in results[0]
+    }
+    spread = statistics.stdev(each) if len(each) > 1 else 0.0
+    return {"accuracy": statistics.mean(each), "spread": spread, "each": each, **cost}
+
+
+def show(table: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """The table of the README."""
+    print("| accuracy, % | goal | attention | no attention | TF-IDF | published | seconds |")
+    print("|---|---|---|---|---|---|---|")
+    for data, kinds in table.items():
+        cells = [
+            f"{kinds[kind]['accuracy']:.1f} ± {kinds[kind]['spread']:.1f}" for kind in ("attention", "no attention")
+        ]
+        published = ", ".join(f"{value} ({name})" for name, value in PUBLISHED[data].items()) or "–"
+        print(
+            f"| {data} | {GOALS[data]:.1f} | {' | '.join(cells)} | {kinds['TF-IDF']['accuracy']:.1f} | {published} "
+            f"| {kinds['attention']['seconds']:.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
