@@ -7,7 +7,7 @@ from test_laws import scalars
 from torch import Tensor
 from twins import ZERO, dot, plus, softmax
 
-from saccade.attention.pointer import PointerGenerator, copy_log_probabilities
+from saccade.attention.pointer import PointerGenerator, copied_share, copy_log_probabilities
 
 VOCAB, STATE, TOKEN, CONTEXT = 5, 11, 3, 13
 
@@ -140,3 +140,21 @@ def test_a_pointer_gives_the_logarithm_of_its_weights(kind):
         torch.testing.assert_close(case.attend.log_probabilities(query[:, 1], memory), chances[:, 1])
     chances[full(MASKS[kind])].sum().backward()
     assert query.grad.isfinite().all()
+
+
+def test_the_copied_share_is_the_second_term_over_the_whole():
+    write, (logits, context, state, token, weights), slots = example()
+    with torch.no_grad():
+        log_p, gate = write(logits, weights, slots, context, state, token), write.logit(context, state, token)
+    words = torch.randint(VOCAB, (BATCH, QUERY))
+    words[:, 0] = slots[:, 0]  # one that can be copied
+    weights = weights.detach()
+    found = copied_share(log_p, weights, gate, slots, words)
+    for b in range(BATCH):
+        for q in range(QUERY):
+            mass = sum(float(weights[b, q, k]) for k in range(KEY) if slots[b, k] == words[b, q])
+            share = (1 - float(gate[b, q].sigmoid())) * mass / float(log_p[b, q, words[b, q]].exp())
+            assert float(found[b, q]) == pytest.approx(share, abs=1e-9)
+    assert (found[:, 0] > 0).all()
+    never = copied_share(log_p, weights, gate, torch.full_like(slots, VOCAB + KEY - 1), words)
+    assert (never == 0).all()

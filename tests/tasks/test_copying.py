@@ -57,6 +57,10 @@ def test_answers_and_labels_are_the_words_of_the_source(trained):
     assert "Zoë" in answer.target
     copied = answer.target.index("Zoë")
     assert answer.source[answer.weights[copied].argmax()] == "Zoë"
+    assert len(answer.copied) == len(answer.target)
+    assert answer.copied[copied] > 0.99  # no vocabulary has it
+    assert answer.copied[answer.target.index(":")] < 0.5  # no source has it
+    assert not load(trained / "False")(text).copied
     best = translate.answer([text, "call Bo at work today"], beam=4, nbest=2)
     assert best[1][0].text == "today , work : Bo"
     assert all(len(answers) == 2 for answers in best)
