@@ -42,8 +42,14 @@ class TagCodec(NamedTuple):
         return self.words.ids(words if self.cased else [word.lower() for word in words])
 
     def character_ids(self, words: Sequence[str]) -> list[list[int]]:
-        """The ids of the first characters of each word."""
-        return [self.characters.ids(word[:LONGEST_WORD]) for word in words]
+        """The ids of the first characters of each word, between two of their own that mark where it begins and ends."""
+        begin, end = self.characters.size, self.characters.size + 1
+        return [[begin, *self.characters.ids(word[:LONGEST_WORD]), end] for word in words]
+
+    @property
+    def character_count(self) -> int:
+        """How many characters there are, with padding, unknown ones and the two marks."""
+        return self.characters.size + 2
 
 
 class TaggedBatch(NamedTuple):

@@ -12,8 +12,8 @@ from saccade.tasks.course import Course, flag
 class TagOptions(Course):
     """How to train a tagger. The defaults work untouched."""
 
-    learning_rate: float = 0.003
-    dropout: float = 0.4
+    learning_rate: float = 0.002
+    dropout: float = 0.3
     attention: str = "none"
     """How the words' states read each other: none, multi-head, additive, scaled-dot ..."""
     heads: int = 4
@@ -24,7 +24,7 @@ class TagOptions(Course):
     """Whether tags are chosen one by one, or together by a conditional random field."""
     characters: Literal["cnn", "lstm", "none"] = "cnn"
     """What reads the characters of each word, so that words never seen still look like something."""
-    cased: bool = False
+    cased: bool = True
     """Tell capital letters from small ones in words too; characters always do."""
     least: int = 1
     """How often a word must occur to have a vector of its own."""
@@ -40,7 +40,7 @@ class TagOptions(Course):
     """Width of the states, both directions together; even."""
     layers: int = 1
     """Layers of the encoder."""
-    word_dropout: float = 0.1
+    word_dropout: float = 0.25
     """Probability that a word is read as unknown in training."""
     vectors: str | None = None
     """A file of word vectors (word2vec or GloVe text) of the width of --embedding, to begin with."""

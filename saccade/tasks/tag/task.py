@@ -127,7 +127,7 @@ def new_model(options: TagOptions, codec: TagCodec) -> Tagger:
         TaggerConfig(
             words=codec.words.size,
             tags=len(codec.tags),
-            characters=0 if options.characters == "none" else codec.characters.size,
+            characters=0 if options.characters == "none" else codec.character_count,
             embedding=options.embedding,
             character_embedding=options.character_embedding,
             character_hidden=options.character_hidden,
