@@ -60,7 +60,7 @@ def files(data: Path, work: Path) -> tuple[Path, Path]:
 
 def trial(options: dict[str, Any], seed: int, train: Path, test: Path) -> dict[str, Any]:
     """One training."""
-    return trials.train(RegressOptions(**SHAPE, **options, seed=seed), [train], [], {"test": [test]})
+    return trials.train(RegressOptions(**{**SHAPE, **options}, seed=seed), [train], [], {"test": [test]})
 
 
 def main() -> None:
