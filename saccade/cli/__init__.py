@@ -85,14 +85,15 @@ def _commands_of_two_words(arguments: Sequence[str]) -> list[str]:
 
 
 def one_line(box: str) -> str:
-    r"""The message of one of tyro's boxes, without its frame and advice, as one line.
+    r"""The message of one of tyro's boxes as one line, without advice and its frame (of `-` without Unicode).
 
     >>> one_line("╭─ Unrecognized options ─╮\n│ Unrecognized options: x │\n│ ──────── │\n│ Help: ... │\n╰──╯")
     'Unrecognized options: x'
     """
     lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()[1:]]
-    sections = [" ".join(part.split()) for part in re.split(r"─{3,}", "\n".join(lines))]
-    said = [sections[0]] + [part for part in sections[1:] if part.startswith("Available")]
+    parts = re.split(r"^[─-]{3,}$", "\n".join(lines), flags=re.MULTILINE)
+    first, *others = filter(None, (" ".join(part.split()) for part in parts))
+    said = [first] + [part for part in others if part.startswith("Available")]
     return re.sub(r"^Error parsing \S+: (?=--)", "", "; ".join(said))
 
 

@@ -42,7 +42,7 @@ class LabelledFile:
         paths: the files, read in this order.
         columns: the names of the text and the label in CSV (its header) and JSON lines.
         several: whether an example has several labels: fields are split at commas, JSON holds a list of them.
-        unlabelled: whether only the texts are wanted: a TSV line is a text alone, and other formats need no label.
+        unlabelled: whether only the texts are wanted: a TSV line may be a text alone, and other formats need no label.
 
     Raises:
         DataError: while iterating, naming file and line: no such file, a line that is no labelled text, an empty label
@@ -85,15 +85,16 @@ class LabelledFile:
         if format_of(path) == ".csv":
             records = rows_of(path, self.columns[:1] if self.unlabelled else self.columns)
         elif self.unlabelled:
-            records = fields_of(path, 1, "a text alone, without a label")
+            records = fields_of(path, (1, 2), "a text alone, or label TAB text")
         else:
-            records = fields_of(path, 2, "label TAB text")
+            records = fields_of(path, (2,), "label TAB text")
         for record in records:
             if record is None:
                 yield None
                 continue
             where, cells = record
             text, *labels = cells if format_of(path) == ".csv" else reversed(cells)
+            labels = [] if self.unlabelled else labels
             if self.several:
                 labels = [part for label in labels for part in label.split(",")]
             yield _labelled(where, labels, [text])

@@ -68,7 +68,7 @@ class PairFile:
                 return _read_fields(rows_of(path, self.columns))
             case ".jsonl":
                 return _read_json_lines(path, self.columns)
-        return _read_fields(fields_of(path, 2, "source TAB target"))
+        return _read_fields(fields_of(path, (2,), "source TAB target"))
 
 
 def _read_fields(records: Iterator[Fields | None]) -> Iterator[Pair | None]:

@@ -8,7 +8,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,8 @@ def decoded(raw: bytes, where: str) -> str:
         raise DataError(f"{where}: expected UTF-8 text; got {byte}") from None
 
 
-def fields_of(path: Path, count: int, expected: str) -> Iterator[Fields | None]:
-    """The lines of a TSV file, each of `count` fields.
+def fields_of(path: Path, counts: Collection[int], expected: str) -> Iterator[Fields | None]:
+    """The lines of a TSV file, each of as many fields as one of `counts`.
 
     Raises:
         DataError: a line of another number of fields; `expected` says what should stand there.
@@ -71,7 +71,7 @@ def fields_of(path: Path, count: int, expected: str) -> Iterator[Fields | None]:
             yield None
             continue
         fields = line.split("\t")
-        if len(fields) != count:
+        if len(fields) not in counts:
             got = "no TAB" if len(fields) == 1 else f"{len(fields)} columns"
             raise DataError(f"{path}:{number}: expected {expected}; got {got}")
         yield f"{path}:{number}", fields

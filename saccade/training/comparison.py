@@ -133,17 +133,17 @@ class Comparison:
         name = self.qualities[0].name
         there = [one for one in self.rows if name in one.figures]
         if len(there) == 1:
-            return f"{there[0].attention} alone is finished: there is nothing to compare it with"
+            return f"{_called(there[0])} alone is finished: there is nothing to compare it with"
         if any(one.figures[name].deviation is None for one in there):
             return "one seed tells nothing about the spread: no attention is called the best (try --seeds 3)"
         best, *others = there
-        near = [one.attention for one in others if touch(best.figures[name], one.figures[name])]
+        near = [_called(one) for one in others if touch(best.figures[name], one.figures[name])]
         if not near:
-            return f"{best.attention} is best in {name}, by more than the spread of the seeds"
+            return f"{_called(best)} is best in {name}, by more than the spread of the seeds"
         if len(near) == len(others):
             return f"the differences in {name} are within the spread of the seeds: no attention is the best"
         return (
-            f"{best.attention} has the best {name}, but {_listed(near)} {'are' if len(near) > 1 else 'is'} within the "
+            f"{_called(best)} has the best {name}, but {_listed(near)} {'are' if len(near) > 1 else 'is'} within the "
             "spread of the seeds"
         )
 
@@ -181,6 +181,11 @@ def touch(one: Spread, other: Spread) -> bool:
     # Sums of floats: what would just touch in decimals does.
     gap, reach = abs(one.mean - other.mean), one.deviation + other.deviation
     return gap <= reach or math.isclose(gap, reach, rel_tol=1e-9)
+
+
+def _called(one: Row) -> str:
+    # "none is best" would say that nobody is.
+    return "the model without attention" if one.attention == "none" else one.attention
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ def normalised_entropy(weights: ArrayLike) -> NDArray[np.float64]:
     rows, total = rows[total[:, 0] > 0], total[total[:, 0] > 0]
     shares = rows / total
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    entropy: NDArray[np.float64] = -(shares * logs).sum(1) / np.log(max(slots, 2))
+    entropy: NDArray[np.float64] = (0.0 - (shares * logs).sum(1)) / np.log(max(slots, 2))
     return entropy.clip(0.0, 1.0)
 
 

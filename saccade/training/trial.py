@@ -19,6 +19,10 @@ import lightning.pytorch as pl
 import torch
 
 import saccade
+from saccade.data.labelled import Labelled
+from saccade.data.pairs import Pair
+from saccade.data.seriescorpus import SeriesFile
+from saccade.data.tagged import Tagged
 from saccade.data.windows import parts
 from saccade.errors import RunError, SaccadeError
 from saccade.files import write_atomic
@@ -151,11 +155,26 @@ def held_out_inputs(folder: Path, measured_on: Sequence[str], trained: Trained[A
     config = run.read_config()
     options, data = task.read_options(run, config), config["data"]
     paths, columns = tuple(map(Path, measured_on or data["train"])), tuple(data["columns"])
-    inputs: Iterable[Any] = trained.each(task.inputs(paths, columns, options))
+    files = task.files(paths, columns, options)
+    if not isinstance(files, SeriesFile):
+        # Not `task.inputs`, which takes a line for a text without a label.
+        return _some(map(_input, files), SAMPLE)
+    inputs: Iterable[Any] = trained.each(files)
     if not measured_on:
-        rows = len(task.files(paths, columns, options).table().values)
+        rows = len(files.table().values)
         inputs = islice(inputs, 1 + len(parts(rows, validation=options.validation).validation) // options.horizon)
     return _some(inputs, SAMPLE)
+
+
+def _input(example: Any) -> Any:
+    match example:
+        case Pair():
+            return example.source
+        case Labelled():
+            return example.sentences
+        case Tagged():
+            return example.words
+    raise TypeError(f"an example must be a Pair, a Labelled or a Tagged; got {type(example).__name__}")
 
 
 def _some(inputs: Iterable[Any], count: int) -> list[Any]:
@@ -223,9 +242,8 @@ def run_trial(trial: Trial) -> str | None:
     run = Run(trial.folder)
     if "mistake" in answer and (not run.exists() or run.read_config().get("finished")):
         raise SaccadeError(answer["mistake"])
-    return next(
-        iter(answer.values()), f"killed by signal {-status}" if status < 0 else f"it ended with status {status}"
-    )
+    ended = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return next(iter(answer.values()), ended)
 
 
 def _started() -> "subprocess.Popen[str]":

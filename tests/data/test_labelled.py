@@ -115,8 +115,10 @@ def test_texts_without_labels(tmp_path, several):
         file = LabelledFile((write(tmp_path / name, text),), several=several, unlabelled=True)
         assert read(file) == [Labelled((), ("x, y",)), Labelled((), ("z",))]
         assert file.skipped == 1
-    with pytest.raises(DataError, match=r"b:1: expected a text alone, without a label; got 2 columns$"):
-        list(LabelledFile((write(tmp_path / "b", "pos\tx\n"),), several=several, unlabelled=True))
+    with_labels = LabelledFile((write(tmp_path / "b", "pos\tx\n"),), several=several, unlabelled=True)
+    assert read(with_labels) == [Labelled((), ("x",))]
+    with pytest.raises(DataError, match=r"b:1: expected a text alone, or label TAB text; got 3 columns$"):
+        list(LabelledFile((write(tmp_path / "b", "pos\tx\ty\n"),), several=several, unlabelled=True))
     with pytest.raises(DataError, match=r"c: expected texts; the file is empty$"):
         list(LabelledFile((write(tmp_path / "c", "\n"),), several=several, unlabelled=True))
 
