@@ -141,7 +141,9 @@ def tag_run(tmp_path_factory: pytest.TempPathFactory, names: Path) -> Path:
     from saccade.tasks.tag.options import TagOptions
 
     sizes = {"embedding": 12, "hidden": 16, "character_hidden": 8, "character_embedding": 6}
-    options = TagOptions(attention="additive", epochs=8, batch_size=16, learning_rate=0.01, dropout=0.1, **sizes)
+    options = TagOptions(
+        attention="additive", cased=False, epochs=8, batch_size=16, learning_rate=0.01, dropout=0.1, **sizes
+    )
     return _fitted(tmp_path_factory.mktemp("runs") / "names", options, (names,))
 
 
@@ -150,7 +152,9 @@ def forecast_run(tmp_path_factory: pytest.TempPathFactory, waves: Path) -> Path:
     """A forecaster of the waves, three hours from twelve; read it, do not change it."""
     from saccade.tasks.regress.options import RegressOptions
 
-    options = RegressOptions(horizon=3, window=12, hidden=16, epochs=30, learning_rate=0.01, dropout=0.0)
+    shape = {"horizon": 3, "window": 12, "hidden": 16, "patch": 1, "encoder": "lstm", "attention": "context-vector"}
+    plain = {"instance_norm": False, "independent": False, "direct": False}
+    options = RegressOptions(epochs=30, learning_rate=0.01, dropout=0.0, **shape, **plain)
     return _fitted(tmp_path_factory.mktemp("runs") / "waves", options, (waves,))
 
 
@@ -159,7 +163,8 @@ def marked_run(tmp_path_factory: pytest.TempPathFactory, marked: tuple[Path, Pat
     """A regressor of the marked numbers, which looks at them; read it, do not change it."""
     from saccade.tasks.regress.options import RegressOptions
 
-    options = RegressOptions(hidden=16, encoder="none", epochs=25, learning_rate=0.02, dropout=0.0)
+    shape = {"hidden": 16, "encoder": "none", "attention": "context-vector", "direct": False}
+    options = RegressOptions(epochs=25, learning_rate=0.02, dropout=0.0, **shape)
     return _fitted(tmp_path_factory.mktemp("runs") / "marked", options, marked)
 
 

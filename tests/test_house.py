@@ -14,7 +14,13 @@ ROOMS = "errors files masks normalizers kernels attention migrate layers models 
 ROOMS += " training lens cli"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 HEAVY = {"lightning": {"training"}, "tensorboard": {"training"}, "sacrebleu": {"metrics"}, "tokenizers": {"data"}}
-HEAVY |= {"sklearn": {"metrics"}, "seqeval": {"metrics"}, "rouge_score": {"metrics"}, "numba": {"kernels"}, "triton": {"kernels"}}
+HEAVY |= {
+    "sklearn": {"metrics"},
+    "seqeval": {"metrics"},
+    "rouge_score": {"metrics"},
+    "numba": {"kernels"},
+    "triton": {"kernels"},
+}
 HEAVY |= {"matplotlib": {"lens"}, "tyro": {"cli"}, "torchinfo": {"cli"}, "rich": {"lens", "training", "cli"}}
 
 
@@ -111,6 +117,9 @@ def test_help_needs_no_torch():
         "layers",
         "tasks.course",
         "tasks.translate.options",
+        "tasks.classify.options",
+        "tasks.tag.options",
+        "tasks.regress.options",
         "cli",
         "cli.options",
         "cli.sample",

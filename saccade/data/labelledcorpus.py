@@ -83,7 +83,7 @@ def read(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, limits: Limits)
 def _sentences(text: Sequence[str], limits: Limits) -> list[str]:
     """The sentences of a document that have something in them, or a flat text as the one that it is."""
     if not limits.sentences:
-        return [" ".join(text)]
+        return [" ".join(text).strip()]
     return [sentence for sentence in (sentences_of(text[0]) if len(text) == 1 else text) if sentence.strip()]
 
 

@@ -91,7 +91,7 @@ def _readable(token: str) -> str:
     return " " if token == "▁" else token.removeprefix("▁")
 
 
-def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool = True) -> Vocabulary:
+def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool = True, least: int = 1) -> Vocabulary:
     """Learn a vocabulary from texts, read once.
 
     Args:
@@ -99,6 +99,7 @@ def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool =
             pieces (Sennrich et al. 2016), with the 256 bytes added so that no text is unknown.
         size: the largest number of tokens, special ones included, for words and pieces.
         cased: whether capital letters are told from small ones.
+        least: how often a word must occur.
     """
     tokenizer = _blank(level)
     if not cased:
@@ -108,8 +109,10 @@ def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool =
         pieces = max(size - 256, len(SPECIAL))
         trainer: Any = trainers.BpeTrainer(vocab_size=pieces, special_tokens=SPECIAL, show_progress=False)
     else:
-        words = size if level == "word" else 10**9
-        trainer = trainers.WordLevelTrainer(vocab_size=words, special_tokens=SPECIAL, show_progress=False)
+        words, often = (size, least) if level == "word" else (10**9, 1)
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=words, min_frequency=often, special_tokens=SPECIAL, show_progress=False
+        )
     tokenizer.train_from_iterator(texts, trainer)
     return Vocabulary(_finished(tokenizer, level))
 

@@ -1,5 +1,6 @@
 """Hierarchical attention network: words become sentences, sentences a document."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ from saccade.attention.results import exportable
 from saccade.layers import CellName
 from saccade.layers.reader import Reader
 from saccade.layers.reading import Reading
+
+Embed = Callable[[Tensor], Tensor]
 
 
 @exportable
@@ -38,13 +41,12 @@ class Hierarchy(nn.Module):
     Args:
         words: reads a sentence.
         sentences: reads the vectors of the sentences.
-        embed: makes vectors of what stands in the grid, of each real sentence; None: vectors stand there.
         dropout: of the vectors of the sentences.
     """
 
-    def __init__(self, words: Reader, sentences: Reader, *, embed: nn.Module | None = None, dropout: float = 0.0):
+    def __init__(self, words: Reader, sentences: Reader, *, dropout: float = 0.0):
         super().__init__()
-        self.embed, self.words, self.sentences = embed, words, sentences
+        self.words, self.sentences = words, sentences
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -52,17 +54,19 @@ class Hierarchy(nn.Module):
         x: Shaped[Tensor, "batch sentence word *dim"],
         *,
         mask: Bool[Tensor, "batch sentence word"] | None = None,
+        embed: Embed | None = None,
         need_weights: bool = True,
     ) -> Document:
         """Encode documents `[batch, sentence, word, input_dim]`, or `[batch, sentence, word]` for an embedding.
 
         Args:
             mask: True where there is a word; what is missing stands at the ends of sentences and of documents.
+            embed: makes vectors of what stands in the grid, of each real sentence; None: vectors stand there.
 
         Raises:
             ValueError: shapes that do not fit, or a mask with holes.
         """
-        dim = [] if self.embed is not None else [self.words.input_dim]
+        dim = [] if embed is not None else [self.words.input_dim]
         if x.dim() != 3 + len(dim) or list(x.shape[3:]) != dim:
             expected = ", ".join(["batch", "sentence", "word", *map(str, dim)])
             raise ValueError(f"x must be [{expected}]; got {list(x.shape)}")
@@ -73,28 +77,32 @@ class Hierarchy(nn.Module):
         each, there, shape = mask.flatten(0, 1), mask.any(-1), x.shape[:2]
         _check_order(each, "words")
         _check_order(there, "sentences")
-        vectors, words = self._read_words(x.flatten(0, 1), each, need_weights)
+        vectors, words = self._read_words(x.flatten(0, 1), each, embed, need_weights)
         vectors = self.dropout(vectors).view(*shape, vectors.shape[1])
         vector, sentences, _ = self.sentences(vectors, mask=there, need_weights=need_weights)
         return Document(vector, None if words is None else words.view(*shape, *words.shape[1:]), sentences)
 
-    def _read_words(self, x: Tensor, mask: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+    def _read_words(
+        self, x: Tensor, mask: Tensor, embed: Embed | None, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
         # How many sentences are real is known only as the program runs, and a graph wants to know it before.
         groups = [] if torch.compiler.is_compiling() else alike(mask.sum(1))
         if not groups:
-            return self._read_sentences(x, mask, need_weights)
+            return self._read_sentences(x, mask, embed, need_weights)
         vectors, looked = [], []
         for rows in groups:
             longest = int(mask[rows[-1]].sum())
-            vector, weights = self._read_sentences(x[rows, :longest], mask[rows, :longest], need_weights)
+            vector, weights = self._read_sentences(x[rows, :longest], mask[rows, :longest], embed, need_weights)
             vectors.append(vector)
             if weights is not None:
                 looked.append(pad(weights, (0, mask.shape[1] - longest)))
         order = torch.cat(groups)
         return _put(vectors, order, len(x)), _put(looked, order, len(x)) if looked else None
 
-    def _read_sentences(self, x: Tensor, mask: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
-        x = x if self.embed is None else self.embed(x)
+    def _read_sentences(
+        self, x: Tensor, mask: Tensor, embed: Embed | None, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        x = x if embed is None else embed(x)
         vectors, weights, _ = self.words(x, mask=mask, need_weights=need_weights)
         return vectors, weights
 

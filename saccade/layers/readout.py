@@ -8,18 +8,12 @@ from torch import Tensor, nn
 
 from saccade.attention.additive import AdditiveAttention
 from saccade.attention.base import Attention
-from saccade.attention.pooling import (
-    BagPooling,
-    ContextVectorPooling,
-    GatedBagPooling,
-    MultiHopPooling,
-    Pooling,
-    StructuredSelfAttention,
-)
+from saccade.attention.build import build_pooling
+from saccade.attention.pooling import ContextVectorPooling
+from saccade.attention.poolings import POOLINGS
 from saccade.attention.results import dense
 from saccade.attention.selfattention import SelfAttention
 
-POOLINGS = ("context-vector", "structured-self-attention", "multi-hop", "bag", "gated-bag")
 QueryName = Literal["last", "learned"]
 """What asks a mechanism: the last state, or learned vectors, one for each answer."""
 
@@ -63,16 +57,17 @@ class PooledReadout(nn.Module):
     weights are then those of the states themselves, `w_j = sum_i p_i a_ij`, for which `c = sum_j w_j h_j` holds too.
 
     Args:
-        pool: what weighs the states.
+        pool: what weighs the states: a `saccade.attention.pooling.Pooling`.
         attend: self-attention before it, of a mechanism that reads its values as they are; None: none.
 
+    >>> from saccade.attention.pooling import StructuredSelfAttention
     >>> pool = PooledReadout(StructuredSelfAttention(dim=6, hidden_dim=5, hops=2))
     >>> contexts, weights = pool(torch.zeros(3, 7, 6), torch.zeros(3, 6), None)
     >>> contexts.shape, weights.shape
     (torch.Size([3, 2, 6]), torch.Size([3, 2, 7]))
     """
 
-    def __init__(self, pool: Pooling, attend: SelfAttention | None = None):
+    def __init__(self, pool: nn.Module, attend: SelfAttention | None = None):
         super().__init__()
         self.pool, self.attend = pool, attend
 
@@ -139,18 +134,9 @@ def pooled(name: str, dim: int, hops: int) -> PooledReadout:
     Raises:
         ValueError: an unknown name.
     """
-    match name:
-        case "self":
-            attend = SelfAttention(AdditiveAttention(dim, dim, dim))
-            return PooledReadout(ContextVectorPooling(dim, dim), attend)
-        case "context-vector":
-            return PooledReadout(ContextVectorPooling(dim, dim))
-        case "structured-self-attention":
-            return PooledReadout(StructuredSelfAttention(dim, dim, hops))
-        case "multi-hop":
-            return PooledReadout(MultiHopPooling(dim, hops))
-        case "bag":
-            return PooledReadout(BagPooling(dim, dim))
-        case "gated-bag":
-            return PooledReadout(GatedBagPooling(dim, dim))
-    raise ValueError(f"pooling must be self, {', '.join(POOLINGS)}; got {name!r}")
+    if name == "self":
+        attend = SelfAttention(AdditiveAttention(dim, dim, dim))
+        return PooledReadout(ContextVectorPooling(dim, dim), attend)
+    if name not in POOLINGS:
+        raise ValueError(f"pooling must be self, {', '.join(POOLINGS)}; got {name!r}")
+    return PooledReadout(build_pooling(name, dim, hidden_dim=dim, hops=hops))

@@ -101,7 +101,7 @@ class Classifier(nn.Module):
         self.read: Hierarchy | Reader = words
         if config.documents:
             last = Reader(words.output_dim, config.hidden, how)
-            self.read = Hierarchy(words, last, embed=self.embed, dropout=config.dropout)
+            self.read = Hierarchy(words, last, dropout=config.dropout)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(last.output_dim, config.labels)
 
@@ -128,7 +128,7 @@ class Classifier(nn.Module):
             raise ValueError(f"ids must be {expected}; got {list(ids.shape)} and {list(lengths.shape)}")
         mask = masks.padding(lengths.flatten(), ids.shape[-1]).view(ids.shape)
         if isinstance(self.read, Hierarchy):
-            vector, words, sentences = self.read(ids, mask=mask, need_weights=need_weights)
+            vector, words, sentences = self.read(ids, mask=mask, embed=self.embed, need_weights=need_weights)
         else:
             vector, words, _ = self.read(self.embed(ids), mask=mask, need_weights=need_weights)
             sentences = None

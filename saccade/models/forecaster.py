@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from saccade import masks
 from saccade.attention.build import build
 from saccade.attention.catalogue import parse
+from saccade.attention.poolings import POOLINGS
 from saccade.attention.results import exportable
 from saccade.errors import at_least_one
 from saccade.layers import CellName
 from saccade.layers.instance_norm import instance_normalized, instance_restored, instance_statistics
 from saccade.layers.patches import PatchEmbedding
 from saccade.layers.positions import SinusoidalPositions
-from saccade.layers.readout import POOLINGS, NoReadout, PooledReadout, QueriedReadout, QueryName, pooled
+from saccade.layers.readout import NoReadout, PooledReadout, QueriedReadout, QueryName, pooled
 from saccade.layers.recurrent import BidirectionalEncoder, Encoded
 from saccade.layers.transformer import TransformerEncoder, TransformerEncoderLayer
 
@@ -35,7 +36,7 @@ class ForecasterConfig:
     """Numbers of an answer; of a forecast the steps ahead, for each predicted variable."""
     encoder: SeriesEncoderName
     attention: str
-    """A pooling (`saccade.layers.readout.POOLINGS`), `self`, a name of `saccade.attention.catalogue`, or none."""
+    """A pooling (`saccade.attention.poolings.POOLINGS`), `self`, a name of `saccade.attention.catalogue`, or none."""
     hidden: int
     """Width of the encoder's states, and of the networks that score them; in the Transformer's layers twice that."""
     layers: int

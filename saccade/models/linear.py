@@ -59,7 +59,7 @@ def linear_baseline(examples: Examples, *, targets: Sequence[int] | None = None,
     for x, y in examples:
         features, last = _features(x, chosen)
         answers = y.double() if chosen is None else y.double().transpose(1, 2) - last
-        ones = torch.ones_like(features[..., :1])
+        ones = features.new_ones(*features.shape[:-1], 1)
         rows = torch.cat([ones, features, answers], -1).flatten(0, -2)
         inputs = features.shape[-1]
         products = rows.T @ rows

@@ -27,6 +27,7 @@ class Course:
     """Options beside these that may differ between a run and the one it is fine-tuned from."""
     STEPS: ClassVar[int] = 3000
     """How many steps are enough."""
+    LEAST_EPOCHS: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
         self.at_least({"epochs": 0, "batch_size": 1, "patience": 1, "seed": 0})
@@ -49,14 +50,14 @@ class Course:
                 raise OptionError(f"{flag(name)} must be at least {lowest}; got {value}")
 
     def epochs_for(self, steps_per_epoch: int) -> int:
-        """Passes over the data: as asked, or enough for so many steps, at least 8 and at most 200.
+        """Passes over the data: as asked, or enough for so many steps, within bounds.
 
         >>> Course().epochs_for(250)
         12
         """
         if self.epochs:
             return self.epochs
-        return min(max(-(-self.STEPS // steps_per_epoch), 8), 200)
+        return min(max(-(-self.STEPS // steps_per_epoch), self.LEAST_EPOCHS), 200)
 
     @classmethod
     def free(cls) -> set[str]:

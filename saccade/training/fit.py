@@ -25,7 +25,6 @@ from saccade.training.module import Plan, RoundOfBatches, TrainingModule, Valida
 from saccade.training.prepare import Prepared, prepare
 from saccade.training.progress import ProgressBar
 
-
 Files = str | Path | Sequence[str | Path]
 
 

@@ -84,7 +84,9 @@ def test_options(say, tmp_path, digits, option):
 
 
 def test_commands(say, tmp_path, digits):
-    assert "demo, sample, train translate, evaluate, predict, show, describe" in say("paint")[0]
+    line = say("paint")[0]
+    for command in ("demo", "train translate", "train classify", "evaluate", "predict", "show", "describe"):
+        assert f"{command}, " in line
     assert "--out" in say("train", "translate", "--train", digits)[0]
     assert say("train", "translate", "--out", tmp_path / "r")[0].startswith("saccade: --train must name the training")
     assert say("sample", "times", "--count", 0)[0].startswith("saccade: count must be between 1 and ")
@@ -108,7 +110,7 @@ def test_runs(say, tmp_path, digits, run_folder, command):
     written(copy / "config.json", json.dumps({**config, "format": 99}).encode())
     assert "expected format 1 or older; got 99, of a newer saccade" in say(command, copy, *rest)[0]
     written(copy / "config.json", json.dumps({**config, "task": "paint"}).encode())
-    assert "expected a run of translate; got paint" in say(command, copy, *rest)[0]
+    assert "expected a run of translate, classify, tag, regress; got paint" in say(command, copy, *rest)[0]
 
 
 def test_another_run_is_left_alone(say, tmp_path, digits, run_folder):

@@ -53,7 +53,10 @@ def test_the_empty_text():
 def test_a_corpus_holds_what_was_encoded(tmp_path):
     pairs = [Pair("call Zoë at home", "home : Zoë"), Pair("call Ann now", "Bob : Ann")]
     vocabularies = Vocabularies(SOURCE, TARGET)
-    corpus, encoded = PairCorpus(tmp_path, "t", pairs, vocabularies, 99, copy=True), encode(pairs, vocabularies, copy=True)
+    corpus, encoded = (
+        PairCorpus(tmp_path, "t", pairs, vocabularies, 99, copy=True),
+        encode(pairs, vocabularies, copy=True),
+    )
     for one, other in zip(corpus.batch(np.array([0, 1])), encoded.batch([0, 1]), strict=True):
         assert (one == other).all()
     assert encoded.targets[0][2] == TARGET.size + encoded.extra[0].index("▁Zoë")

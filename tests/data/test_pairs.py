@@ -69,7 +69,10 @@ MISTAKES = {
     ("a.tsv", b"a\t\n"): ":1: expected a target text; it is empty",
     ("a.tsv", b"a\tb\nc\xe9\td\n"): ":2: expected UTF-8 text; got byte 0xe9 at column 2",
     ("a.tsv.gz", b"a\tb\n"): ": expected a whole gzip file; got Not a gzipped file (b'a\\t')",
-    ("a.tsv.gz", gzip.compress(b"a\tb\n" * 99, mtime=0)[:-9]): ": expected a whole gzip file; got Compressed file ended before",
+    (
+        "a.tsv.gz",
+        gzip.compress(b"a\tb\n" * 99, mtime=0)[:-9],
+    ): ": expected a whole gzip file; got Compressed file ended before",
     ("a.csv", b"a,b\n1,2\n"): ":1: expected a column named 'source'; got a, b (choose with --columns)",
     ("a.csv", b"source,target\n1,2\n3\n"): ":3: expected 2 columns, as in the header; got 1",
     ("a.csv", b'source,target\n1,"2"x\n'): ":2: expected CSV; got ",

@@ -23,6 +23,11 @@ def corpus(folder, sentences=SENTENCES, codec: TagCodec = CODEC, max_length=99, 
     return TaggedCorpus(folder, name, sentences, codec, max_length)
 
 
+def between_marks(word: str) -> list[int]:
+    known = CODEC.characters
+    return [known.size, *known.ids(word), known.size + 1]
+
+
 @pytest.mark.parametrize("indices", [[0], [28, 3, 3, 7, 0], list(range(29))])
 def test_a_batch_is_each_sentence_encoded_alone(tmp_path, indices):
     batch = corpus(tmp_path).batch(np.array(indices))
@@ -35,7 +40,7 @@ def test_a_batch_is_each_sentence_encoded_alone(tmp_path, indices):
         assert batch.words[row].tolist() == CODEC.words.ids([word.lower() for word in words]) + rest
         assert batch.tags[row].tolist() == [CODEC.tags.index(tag) for tag in tags] + rest
         for place, read in enumerate(batch.characters[row].tolist()):
-            expected = CODEC.characters.ids(words[place]) if place < len(words) else []
+            expected = between_marks(words[place]) if place < len(words) else []
             assert read == expected + [0] * (len(read) - len(expected))
 
 
@@ -63,7 +68,8 @@ def test_the_rest_of_a_long_word_is_not_read(tmp_path):
     long = [Tagged(("a" * LONGEST_WORD + "b",), ("N",))]
     codec = learn_codec(long, long, cased=True, least=1, most=9)
     assert codec.characters.words == ["a"]
-    assert corpus(tmp_path, long, codec).batch(np.array([0])).characters.shape == (1, 1, LONGEST_WORD)
+    assert codec.character_count == codec.characters.size + 2
+    assert corpus(tmp_path, long, codec).batch(np.array([0])).characters.shape == (1, 1, LONGEST_WORD + 2)
 
 
 def test_long_sentences_are_left_out_and_what_is_there_is_counted(tmp_path):

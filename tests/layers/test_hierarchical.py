@@ -74,7 +74,7 @@ class Seen(torch.nn.Module):
 def test_what_is_missing_makes_no_work():
     encode, seen = made(), Seen()
     ids = torch.arange(BATCH * SENTENCES * WORDS).view(BATCH, SENTENCES, WORDS) / 100
-    found = Hierarchy(encode.words, encode.sentences, embed=seen)(ids, mask=MASK)
+    found = Hierarchy(encode.words, encode.sentences)(ids, mask=MASK, embed=seen)
     for one, other in zip(found, encode(torch.stack([ids, ids**2], -1).double(), mask=MASK), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
     assert LENGTHS.sum() <= seen.tokens < 2 * LENGTHS.sum()

@@ -104,7 +104,7 @@ def test_a_document_is_its_sentences_read_one_by_one(name):
     """The word level over real sentences alone, in groups, is the word level over each by itself."""
     model, (ids, lengths) = made(name, documents=True), batch(documents=True)
     read = model.read
-    whole = read(ids, mask=torch.arange(WORDS) < lengths[..., None])
+    whole = read(ids, mask=torch.arange(WORDS) < lengths[..., None], embed=model.embed)
     for row, length in enumerate(lengths[:3].tolist()):
         vectors = []
         for column, words in enumerate(n for n in length if n):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from saccade.attention.catalogue import MECHANISMS
-from saccade.layers.readout import POOLINGS
+from saccade.attention.poolings import POOLINGS
 from saccade.models.forecaster import Forecaster, ForecasterConfig
 
 WINDOW, VARIABLES, OUTPUTS, HIDDEN = 13, 3, 5, 4

@@ -14,7 +14,9 @@ from saccade.tasks.course import Course, flag
 class ClassifyOptions(Course):
     """How to train a classifier. The defaults work untouched."""
 
-    learning_rate: float = 0.002
+    epochs: int = 0
+    """Passes over the training texts; 0 is enough for 1000 steps, at least 6 and at most 200."""
+    learning_rate: float = 0.003
     dropout: float = 0.5
     several: bool = False
     """Whether a text has several labels: parted by commas, in JSON lines a list."""
@@ -24,6 +26,8 @@ class ClassifyOptions(Course):
     """What a token is: a character, a word, or a byte-pair piece."""
     cased: bool = False
     """Tell capital letters from small ones."""
+    least: int = 2
+    """How often a word must occur to have a vector of its own."""
     vocab_size: int = 30000
     """Largest number of tokens, for words and pieces."""
     attention: str = "context-vector"
@@ -38,13 +42,13 @@ class ClassifyOptions(Course):
     """Views of structured self-attention, readings of a multi-hop pooling."""
     penalty: float = 0.0
     """Weight of the loss that keeps views apart (Lin et al. 2017, section 2.2)."""
-    embedding: int = 128
+    embedding: int = 200
     """Width of the token embeddings."""
-    hidden: int = 128
+    hidden: int = 100
     """Width of the states, both directions together; even."""
     layers: int = 1
     """Layers of the encoder."""
-    word_dropout: float = 0.1
+    word_dropout: float = 0.2
     """Probability that a token is read as unknown in training."""
     smoothing: float = 0.0
     """Share of the target that is spread over all labels (Szegedy et al. 2016)."""
@@ -57,12 +61,14 @@ class ClassifyOptions(Course):
     max_sentences: int = 200
     """Sentences of a document that are read."""
 
+    STEPS: ClassVar[int] = 1000
+    LEAST_EPOCHS: ClassVar[int] = 6
     FREE: ClassVar[tuple[str, ...]] = ("max_length", "max_sentences", "balance", "penalty", "smoothing", "word_dropout")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
-        self.at_least({**least, "heads": 1, "hops": 1, "penalty": 0, "max_length": 1, "max_sentences": 1})
+        self.at_least({**least, "heads": 1, "hops": 1, "least": 1, "penalty": 0, "max_length": 1, "max_sentences": 1})
         for name in ("word_dropout", "smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:

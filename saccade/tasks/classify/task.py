@@ -55,7 +55,7 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
                 counts.update(example.labels)
                 yield from example.sentences
 
-        vocabulary = tokens.learn(each(), options.level, options.vocab_size, cased=options.cased)
+        vocabulary = tokens.learn(each(), options.level, options.vocab_size, cased=options.cased, least=options.least)
         labels = sorted({label for example in start.train for label in example.labels})
         if len(labels) < 2 - options.several:
             raise DataError(f"{start.train}: expected at least two labels; got {labels[0]!r} alone")

@@ -147,9 +147,9 @@ class WordTagger(Trained[Sequence[str]]):
 
     def sample(self) -> dict[str, Any]:
         """Two sentences of twenty words of eight characters."""
-        words, characters = torch.ones(2, 20, dtype=torch.long), torch.ones(2, 20, 8, dtype=torch.long)
-        read = characters if self.model.config.characters else None
-        return {"words": words, "lengths": torch.full((2,), 20), "characters": read}
+        given = {"words": torch.ones(2, 20, dtype=torch.long), "lengths": torch.full((2,), 20)}
+        characters = {"characters": torch.ones(2, 20, 8, dtype=torch.long)}
+        return given | characters if self.model.config.characters else given
 
     def doubts(self, given: Sequence[str] | str) -> list[str]:
         """Whether most words were never seen."""

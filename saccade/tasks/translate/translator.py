@@ -238,8 +238,8 @@ class Translator(Trained[str]):
         """Two sources and targets as long as the longest of training."""
         source, target = (torch.ones(2, length, dtype=torch.long) for length in self.longest)
         lengths = torch.full((2,), self.longest.source)
-        copy = torch.zeros_like(source) if self.model.config.copy else None
-        return {"source": source, "lengths": lengths, "target": target, "copy": copy}
+        given = {"source": source, "lengths": lengths, "target": target}
+        return given | {"copy": torch.zeros_like(source)} if self.model.config.copy else given
 
     def doubts(self, given: str) -> list[str]:
         """What a person should know before trusting the answer to a text: one line each, none for an ordinary one."""
