@@ -43,9 +43,9 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 @pytest.fixture
 def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: Callable[..., Any]) -> Callable[..., None]:
-    """Train; train again, die inside the second round, go on: it ends with the same bits."""
+    """Train; train again, die inside the second round, go on without the file `gone`: it ends with the same bits."""
 
-    def check(options: Course, *paths: Path) -> None:
+    def check(options: Course, *paths: Path, gone: Path | None = None) -> None:
         train(tmp_path / "whole", options, *paths)
         original = TrainingModule.on_train_batch_start
 
@@ -59,6 +59,8 @@ def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: Callable[...
             with pytest.raises(Died):
                 train(tmp_path / "killed", options, *paths)
         torch.rand(7)  # whatever the process did in between
+        if gone is not None:
+            gone.unlink()
         train(tmp_path / "killed", options, *paths, resume=True)
         for name in ("weights.safetensors", "metrics.jsonl"):
             assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -288,7 +288,8 @@ def test_word_vectors_begin_the_embedding(tmp_path, train, films):
 
 
 def test_a_resumed_training_does_not_read_its_vectors_again(tmp_path, resumed, films):
-    resumed(ClassifyOptions(**TINY, vectors=str(vectors(tmp_path, 6))), films)
+    file = vectors(tmp_path, 6)
+    resumed(ClassifyOptions(**TINY, vectors=str(file)), films, gone=file)
 
 
 def test_word_vectors_of_another_width_leave_nothing_behind(tmp_path, train, films):
@@ -397,17 +398,23 @@ def test_uneven_labels_and_long_texts_are_told(tmp_path, train):
         ({"attention": "nonsense"}, r"^--attention must be of .*context-vector.*, last; got 'nonsense'$"),
         ({"self_attention": "location"}, r"^--self-attention must be of none, multi-head, .*; got 'location'$"),
         ({"hidden": 7}, r"^--hidden must be even, .*; got 7$"),
-        ({"encoder": "transformer", "heads": 3}, r"^--hidden must be a multiple of --heads; got 128 and 3$"),
-        ({"self_attention": "multi-head", "heads": 3}, r"^--hidden must be a multiple of --heads; got 128 and 3$"),
+        ({"encoder": "transformer", "hidden": 8, "heads": 3}, r"^--hidden must be a multiple of --heads; got 8 and 3$"),
         (
-            {"self_attention": "multi-head", "encoder": "none", "embedding": 6},
+            {"self_attention": "multi-head", "hidden": 8, "heads": 3},
+            r"^--hidden must be a multiple of --heads; got 8 and 3$",
+        ),
+        (
+            {"self_attention": "multi-head", "encoder": "none", "embedding": 6, "heads": 4},
             r"^--embedding must be a multiple of --heads; got 6 and 4$",
         ),
         (
             {"attention": "last", "encoder": "none"},
             r"^--attention last needs .*; got --encoder none and --self-attention",
         ),
-        ({"attention": "last", "self_attention": "additive"}, r"^--attention last needs .* --self-attention additive$"),
+        (
+            {"attention": "last", "encoder": "lstm", "self_attention": "additive"},
+            r"^--attention last needs .* --self-attention additive$",
+        ),
         (
             {"penalty": 0.5},
             r"^--penalty needs --attention structured-self-attention or multi-hop, .*; got context-vector$",
@@ -426,7 +433,6 @@ def test_options_that_cannot_be(options, line):
         ClassifyOptions(**options)
 
 
-@pytest.mark.slow
 def test_the_sentence_and_the_word_that_decide_outweigh_the_others(tmp_path):
     """Documents of several sentences, of which one has the one word that decides: it is found at both levels."""
     import random
