@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from saccade.data.corpus import Corpus
 from saccade.data.heldout import HeldOut
 from saccade.errors import OptionError, RunError
-from saccade.runs import WEIGHTS, Run
+from saccade.runs import CONFIG, WEIGHTS, Run
 from saccade.tasks.course import Course, flag
 from saccade.tasks.devices import pick_device
 
@@ -240,7 +240,9 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
 
     def read_options(self, run: Run, config: dict[str, Any]) -> OptionsT:
         """The options of a run; those that an older format did not have yet take their defaults."""
-        options = config.get("options", {})
+        options, data = (config.get(part) for part in ("options", "data"))
+        if not isinstance(options, dict) or not isinstance(data, dict):
+            raise RunError(f"{run.path(CONFIG)}: expected the options and the data of a training; got none")
         strange = sorted(options.keys() - self.options.defaults().keys())
         if strange:
             raise RunError(f"{run}: expected options of this version; got {strange[0]}")
