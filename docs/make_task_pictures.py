@@ -62,7 +62,7 @@ def documents(folder: Path) -> Any:
             said = rng.sample(NEUTRAL, rng.randint(2, 5))
             said.insert(rng.randint(0, len(said)), opinion(rng, label))
             file.write(json.dumps({"label": label, "sentences": said}) + "\n")
-    options = saccade.ClassifyOptions(documents=True, epochs=12, embedding=32, hidden=32)
+    options = saccade.ClassifyOptions(documents=True, encoder="gru", epochs=12, embedding=32, hidden=16, dropout=0.2)
     text = (NEUTRAL[2], NEUTRAL[0], "the actors make it tedious .", NEUTRAL[3])
     return drawing_of(saccade.train(options, folder / "reviews.jsonl", folder / "reviews")(text))
 
@@ -89,7 +89,7 @@ def regress(folder: Path) -> Any:
     day, week = np.sin(hours * 2 * np.pi / 24), 1 + 0.5 * (hours // 24 % 7 < 5)
     noise = random_numbers.normal(size=len(hours))
     rows = zip(hours, 10 + 4 * day * week + 0.3 * noise, strict=True)
-    table = "hour,load\n" + "".join(f"{hour},{load:.3f}\n" for hour, load in rows)
+    table = "time,load\n" + "".join(f"{hour},{load:.3f}\n" for hour, load in rows)
     (folder / "load.csv").write_text(table, "utf-8")
     options = saccade.RegressOptions(horizon=24, window=168, epochs=4, direct=False, patch=12)
     trained = saccade.train(options, folder / "load.csv", folder / "load")

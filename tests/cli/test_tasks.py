@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import saccade
 from saccade.cli import main
 from saccade.runs import Run
 from saccade.tasks.load import load
@@ -249,3 +250,37 @@ def test_help_of_every_task(capsys):
         assert caught.value.code in (0, None)
         for part in ("--train", "--valid", "--from", "--attention", "--hidden", "--resume"):
             assert part in out.getvalue()
+
+
+def test_show_a_classifier(ask, classify_run, films, tmp_path):
+    first = films.read_text("utf-8").splitlines()[0].split("\t")[1]
+    shown, _ = ask(
+        "show", classify_run, first, "--terminal", "--png", tmp_path / "a.png", "--page", tmp_path / "a.html"
+    )
+    assert any(first.split()[0] in line for line in shown)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (tmp_path / "a.html").read_text("utf-8")
+    assert ask("show", classify_run, "--data", films, "--item", 1)[0] == ask("show", classify_run, first)[0]
+
+
+def test_show_a_forecaster(ask, forecast_run, waves, tmp_path):
+    for item in (1, 2):  # the first is of a future that nobody knows
+        ask("show", forecast_run, "--data", waves, "--item", item, "--png", tmp_path / f"{item}.png")
+    assert (tmp_path / "1.png").read_bytes() != (tmp_path / "2.png").read_bytes()
+    assert "truth" not in "".join(ask("show", forecast_run, "--data", waves)[0])
+    assert "truth" in "".join(ask("show", forecast_run, "--data", waves, "--item", 2)[0])
+
+
+def test_a_picture_of_confusions(ask, classify_run, tag_run, films, names, tmp_path, capsys):
+    ask("evaluate", classify_run, "--data", films, "--png", tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["evaluate", str(tag_run), "--data", str(names), "--png", str(tmp_path / "no.png")]) == 1
+    assert capsys.readouterr().err.startswith("saccade: --png is for runs that give a text one label")
+
+
+def test_train_from_python(films, tmp_path):
+    options = saccade.ClassifyOptions(embedding=6, hidden=8, epochs=1)
+    trained = saccade.train(options, films, tmp_path / "run", device="cpu")
+    assert trained.evaluate(saccade.LabelledFile((films,))).texts == len(films.read_text("utf-8").splitlines())
+    again = saccade.load(tmp_path / "run")
+    assert again("a film").probabilities == trained("a film").probabilities

@@ -1,5 +1,7 @@
 """The translator: its answers, its measures, what it says of strange inputs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,9 +9,11 @@ from saccade.data.paircorpus import Vocabularies
 from saccade.data.pairs import Pair
 from saccade.data.tokens import learn
 from saccade.errors import OptionError
+from saccade.tasks.base import Start
 from saccade.tasks.devices import pick_device
 from saccade.tasks.load import load
 from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.task import Translate
 from saccade.tasks.translate.translator import Longest, Translator, new_model
 
 
@@ -86,3 +90,34 @@ def test_devices():
         pick_device("abacus")
     with pytest.raises(OptionError, match="--beam and --nbest must be at least 1; got 0 and 1"):
         untrained().answer(["1"], beam=0)
+
+
+def test_word_vectors_begin_both_embeddings(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a b\tx y\n" * 30 + "b a\ty x\n" * 30, "utf-8")
+    (tmp_path / "source.txt").write_text("a 1 2 3\nb 4 5 6\n", "utf-8")
+    (tmp_path / "target.txt").write_text("y 7 8 9\n", "utf-8")
+    options = TranslateOptions(
+        level="word",
+        embedding=3,
+        hidden=4,
+        vectors=str(tmp_path / "source.txt"),
+        target_vectors=str(tmp_path / "target.txt"),
+    )
+    task, said = Translate(), []
+    start = Start(task.files((tmp_path / "pairs.tsv",), task.columns, options), None)
+    codec = task.learn(start, start.train, options)
+    model = task.new_model(options, codec)
+    before = model.target_embedding.weight.clone()
+    task.begin(model, options, codec, said.append)
+    source, target = codec.source.tokenizer.token_to_id, codec.target.tokenizer.token_to_id
+    assert model.source_embedding.weight[source("▁a")].tolist() == [1, 2, 3]
+    assert model.target_embedding.weight[target("▁y")].tolist() == [7, 8, 9]
+    assert torch.equal(model.target_embedding.weight[target("▁x")], before[target("▁x")])
+    assert len(said) == 2
+    wide = replace(options, embedding=4)
+    with pytest.raises(
+        OptionError, match=r"^--embedding must be the width of the vectors; got 4, but those of .* are 3$"
+    ):
+        task.begin(task.new_model(wide, codec), wide, codec, said.append)
+    with pytest.raises(OptionError, match="--vectors and --target-vectors need --level word; got bpe"):
+        TranslateOptions(vectors="x")
