@@ -151,7 +151,7 @@ def main() -> None:
         data, kind, _ = name.split("/")
         rows.setdefault(data, {}).setdefault(kind, []).append(result)
     table = {data: {kind: summary(results) for kind, results in kinds.items()} for data, kinds in rows.items()}
-    trials.write(given, {"goals": GOALS, "published": PUBLISHED, "table": table})
+    trials.write(given, found, {"goals": GOALS, "published": PUBLISHED, "table": table})
     show(table)
 
 

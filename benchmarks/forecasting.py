@@ -82,7 +82,7 @@ def main() -> None:
         table[kind] |= {"each": [test["mse"] for test in tests]}
         table[kind] |= {"seconds": statistics.median(result["seconds"] for result in each)}
         table["linear"] = {"mse": tests[0]["linear_mse"], "mae": tests[0]["linear_mae"]}
-    trials.write(given, {"goal": GOAL, "published": PUBLISHED, "table": table})
+    trials.write(given, found, {"goal": GOAL, "published": PUBLISHED, "table": table})
     print("| | MSE | MAE | seconds |\n|---|---|---|---|")
     for kind, row in table.items():
         print(f"| {kind} | {row['mse']:.3f} | {row['mae']:.3f} | {row.get('seconds', 0):.0f} |")

@@ -111,6 +111,7 @@ def _apart(given: argparse.Namespace, name: str) -> None:
     print(f"{name}: {'done' if status == 0 else f'failed, see {log}'}", file=sys.stderr, flush=True)
 
 
-def write(given: argparse.Namespace, results: dict[str, Any]) -> None:
-    """Write results with what they were measured on."""
-    given.out.write_text(json.dumps({**provenance(), **results}, indent=1) + "\n")
+def write(given: argparse.Namespace, found: dict[str, dict[str, Any]], results: dict[str, Any]) -> None:
+    """Write results with what they were measured on; `trained_at` are the commits of the trainings."""
+    commits = sorted({result["commit"] for result in found.values()})
+    given.out.write_text(json.dumps({**provenance(), "trained_at": commits, **results}, indent=1) + "\n")
