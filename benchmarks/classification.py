@@ -151,8 +151,9 @@ def main() -> None:
         data, kind, _ = name.split("/")
         rows.setdefault(data, {}).setdefault(kind, []).append(result)
     table = {data: {kind: summary(results) for kind, results in kinds.items()} for data, kinds in rows.items()}
-    trials.write(given, found, {"goals": GOALS, "published": PUBLISHED, "table": table})
-    show(table)
+    results = {"goals": GOALS, "published": PUBLISHED, "table": table}
+    trials.write(given, found, results)
+    print(tables(results))
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -167,19 +168,18 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {"accuracy": statistics.mean(each), "spread": spread, "each": each, **cost}
 
 
-def show(table: dict[str, dict[str, dict[str, Any]]]) -> None:
+def tables(results: dict[str, Any]) -> str:
     """The table of the README."""
-    print("| accuracy, % | goal | attention | no attention | TF-IDF | published | seconds |")
-    print("|---|---|---|---|---|---|---|")
-    for data, kinds in table.items():
-        cells = [
-            f"{kinds[kind]['accuracy']:.1f} ± {kinds[kind]['spread']:.1f}" for kind in ("attention", "no attention")
-        ]
-        published = ", ".join(f"{value} ({name})" for name, value in PUBLISHED[data].items()) or "–"
-        print(
-            f"| {data} | {GOALS[data]:.1f} | {' | '.join(cells)} | {kinds['TF-IDF']['accuracy']:.1f} | {published} "
-            f"| {kinds['attention']['seconds']:.0f} |"
-        )
+    head = "| accuracy, % | goal | attention | no attention | TF-IDF | published | seconds |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    for data, kinds in results["table"].items():
+        both = (kinds[kind] for kind in ("attention", "no attention"))
+        figures = " | ".join(f"{row['accuracy']:.1f} ± {row['spread']:.1f}" for row in both)
+        published = ", ".join(f"{value} ({name})" for name, value in results["published"][data].items()) or "–"
+        plain, seconds = kinds["TF-IDF"]["accuracy"], kinds["attention"]["seconds"]
+        goal = results["goals"][data]
+        lines.append(f"| {data} | {goal:.1f} | {figures} | {plain:.1f} | {published} | {seconds:.0f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -82,12 +82,19 @@ def main() -> None:
         table[kind] |= {"each": [test["mse"] for test in tests]}
         table[kind] |= {"seconds": statistics.median(result["seconds"] for result in each)}
         table["linear"] = {"mse": tests[0]["linear_mse"], "mae": tests[0]["linear_mae"]}
-    trials.write(given, found, {"goal": GOAL, "published": PUBLISHED, "table": table})
-    print("| | MSE | MAE | seconds |\n|---|---|---|---|")
-    for kind, row in table.items():
-        print(f"| {kind} | {row['mse']:.3f} | {row['mae']:.3f} | {row.get('seconds', 0):.0f} |")
-    for name, mse in PUBLISHED.items():
-        print(f"| {name}, published | {mse:.3f} | | |")
+    results = {"goal": GOAL, "published": PUBLISHED, "table": table}
+    trials.write(given, found, results)
+    print(tables(results))
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The table of the README."""
+    lines = ["| ETTh1, 96 hours ahead | MSE | MAE | seconds |", "|---|---|---|---|"]
+    for kind, row in results["table"].items():
+        seconds = f"{row['seconds']:.0f}" if "seconds" in row else "–"
+        lines.append(f"| {kind} | {row['mse']:.3f} | {row['mae']:.3f} | {seconds} |")
+    lines += [f"| {name}, published | {mse:.3f} | – | – |" for name, mse in results["published"].items()]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

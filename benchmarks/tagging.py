@@ -56,16 +56,23 @@ def main() -> None:
         test = result["tests"]["test"]
         figures = {part: test[part] for part in ("accuracy", "unknown_accuracy", "span_f1")}
         table.setdefault(data, {})[kind] = {**figures, "seconds": result["seconds"], "peak_mib": result["peak_mib"]}
-    trials.write(given, found, {"published": PUBLISHED, "table": table})
-    print("| | attention | accuracy, % | of words never seen, % | span F1, % | seconds | published |")
-    print("|---|---|---|---|---|---|---|")
-    for data, kinds in table.items():
+    results = {"published": PUBLISHED, "table": table}
+    trials.write(given, found, results)
+    print(tables(results))
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The table of the README."""
+    head = "| words | attention | accuracy, % | of words never seen, % | span F1, % | seconds | published |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    for data, kinds in results["table"].items():
         for kind, row in kinds.items():
             spans = "–" if row["span_f1"] is None else f"{100 * row['span_f1']:.1f}"
-            cells = (
+            figures = (
                 f"{100 * row['accuracy']:.2f} | {100 * row['unknown_accuracy']:.1f} | {spans} | {row['seconds']:.0f}"
             )
-            print(f"| {data} | {kind} | {cells} | {PUBLISHED[data]} |")
+            lines.append(f"| {data} | {kind} | {figures} | {results['published'][data]} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

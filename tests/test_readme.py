@@ -3,11 +3,15 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import saccade
+from saccade.cli import parse
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
@@ -48,12 +52,20 @@ def test_the_tables_are_the_measured_ones(name):
     assert additive.table(measured) in text
     for figure in (f"{measured['memory']['mebibytes']:.0f} MiB", f"{measured['first_call']['seconds']:.2f}"):
         assert figure in text
+    import copying
+    import forecasting
     import heads
+    import tagging
 
     measured = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_text("utf-8"))
     for line in heads.tables(measured).splitlines():
         if re.search(r"\d", line):
             assert line in text
+    for benchmark in (copying, forecasting, tagging):
+        file = ROOT / "benchmarks" / "results" / f"{benchmark.__name__}.json"
+        if file.exists():
+            for line in benchmark.tables(json.loads(file.read_text("utf-8"))).splitlines()[2:]:
+                assert line in text
     local = json.loads((ROOT / "benchmarks" / "results" / "mechanisms.json").read_text("utf-8"))["local"]
     for name in ("local-m", "local-p"):
         assert re.search(rf"{local[name]['ratio']:.1f}\D{{0,4}}{name}", text)
@@ -107,3 +119,27 @@ def test_every_command_runs(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("17:15\n('1', '7', ':', '1', '5', '</s>') (6, ")
+
+
+PAGES = sorted((ROOT / "docs" / "tasks").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_and_names_of_a_task_page_are_there(page):
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    assert lines
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "saccade"
+        parse(arguments)
+    for name in re.findall(r"\bsaccade\.(\w+)\(", text):
+        assert hasattr(saccade, name)
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        assert (page.parent / picture).is_file()
+
+
+def test_every_task_page_is_in_both_languages():
+    names = {page.name.removesuffix(".md").removesuffix(".zh") for page in PAGES}
+    assert {page.name for page in PAGES} == {f"{name}{end}" for name in names for end in (".md", ".zh.md")}

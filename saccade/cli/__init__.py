@@ -62,7 +62,7 @@ def parse(arguments: Sequence[str]) -> Any:
             return tyro.cli(
                 Command,
                 prog="saccade",
-                description="Learn to turn one kind of text into another, and see what the model looked at.",
+                description="Train attention models on your own files, and see what they looked at.",
                 args=_commands_of_two_words(arguments),
                 config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
             )
