@@ -1,5 +1,6 @@
 """How good answers are: thin faces of the well-kept libraries."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -64,8 +65,6 @@ class _Words:
     """Words of any script: rouge-score's own tokenizer drops every letter outside a to z."""
 
     def tokenize(self, text: str) -> list[str]:
-        import re
-
         return re.findall(r"[^\W_]+", text.lower())
 
 

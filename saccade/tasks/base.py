@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -33,16 +33,6 @@ InputT = TypeVar("InputT")
 def say(line: str) -> None:
     """Tell the person something, on standard error."""
     print(line, file=sys.stderr, flush=True)
-
-
-class Examples(Protocol):
-    """A person's files, read anew at each pass."""
-
-    @property
-    def paths(self) -> tuple[Path, ...]: ...
-    @property
-    def skipped(self) -> int: ...
-    def __iter__(self) -> Iterator[Any]: ...
 
 
 @dataclass(frozen=True)
