@@ -44,11 +44,16 @@ class LocationAttention(ContentAttention):
 
     def attend(self, query: Tensor, memory: Memory, state: None, asked: Asked) -> Attended:
         """The four steps; slots that W has no row for are masked."""
+        return super().attend(*self._known(query, memory), state, asked)
+
+    def _known(self, query: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """The memory without slots that W has no row for; a query that may read no other looks nowhere, and is zero."""
         slots = memory.value.shape[1]
-        if slots > self.slots:
-            known = (torch.arange(slots, device=query.device) < self.slots)[None, None]
-            memory = memory._replace(mask=known if memory.mask is None else memory.mask & known)
-        return super().attend(query, memory, state, asked)
+        if slots <= self.slots:
+            return query, memory
+        known = (torch.arange(slots, device=query.device) < self.slots)[None, None]
+        mask = known if memory.mask is None else memory.mask & known
+        return torch.where(mask.any(-1, keepdim=True), query, 0.0), memory._replace(mask=mask)
 
 
 class FixedSlotAttention(LocationAttention):
@@ -97,6 +102,7 @@ class FixedSlotAttention(LocationAttention):
 
     def attend(self, query: Tensor, memory: Memory, state: None, asked: Asked) -> Attended:
         """The four steps, and the combination with q."""
+        query, memory = self._known(query, memory)
         attended = super().attend(query, memory, state, asked)
         return attended._replace(context=self._combined(query, attended.context))
 
