@@ -1,13 +1,13 @@
 """Which examples stand side by side: in training, decided by the seed and the step alone; in measuring, by length."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
-def in_order_of_length(lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+def in_order_of_length(lengths: ArrayLike, size: int) -> list[NDArray[np.int64]]:
     """The index of every example once, those of like length together, `size` at a time: for measuring.
 
-    >>> [some.tolist() for some in in_order_of_length(np.array([3, 1, 2]), 2)]
+    >>> [some.tolist() for some in in_order_of_length([3, 1, 2], 2)]
     [[1, 2], [0]]
     """
     order = np.argsort(lengths, kind="stable")

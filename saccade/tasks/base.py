@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from saccade.data.corpus import Corpus
 from saccade.data.heldout import HeldOut
+from saccade.data.schedule import in_order_of_length
 from saccade.errors import OptionError, RunError
 from saccade.runs import CONFIG, WEIGHTS, Run
 from saccade.tasks.course import Course, flag
@@ -28,6 +29,8 @@ ExampleT = TypeVar("ExampleT")
 CodecT = TypeVar("CodecT")
 BatchT = TypeVar("BatchT")
 InputT = TypeVar("InputT")
+ItemT = TypeVar("ItemT")
+AnswerT = TypeVar("AnswerT")
 
 
 def say(line: str) -> None:
@@ -221,15 +224,19 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
         """
         run = Run(folder)
         config = run.read_config()
-        if config.get("task") != self.name:
-            raise RunError(f"{run}: expected a run of the task {self.name}; got {config.get('task')}")
-        codec, options = self.read_codec(run), self.read_options(run, config)
+        options, codec = self.read_options(run, config), self.read_codec(run)
         model = self.new_model(options, codec)
         load_weights(model, run)
         return self.trained(model.to(pick_device(device)), codec, options, run)
 
     def read_options(self, run: Run, config: dict[str, Any]) -> OptionsT:
-        """The options of a run; those that an older format did not have yet take their defaults."""
+        """The options of a run; those that an older format did not have yet take their defaults.
+
+        Raises:
+            RunError: a run of another task, or without options of this version.
+        """
+        if config.get("task") != self.name:
+            raise RunError(f"{run}: expected a run of the task {self.name}; got {config.get('task')}")
         options, data = (config.get(part) for part in ("options", "data"))
         if not isinstance(options, dict) or not isinstance(data, dict):
             raise RunError(f"{run.path(CONFIG)}: expected the options and the data of a training; got none")
@@ -247,12 +254,23 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
 
     def inherited(self, parent: Run, options: OptionsT) -> OptionsT:
         """The parent's shape with this training's course."""
-        config, free = parent.read_config(), self.options.free()
-        if config.get("task") != self.name:
-            raise RunError(f"{parent}: expected a run of the task {self.name}; got {config.get('task')}")
-        before = self.read_options(parent, config)
+        before, free = self.read_options(parent, parent.read_config()), self.options.free()
         self.refuse_others(parent, before, options, "was made", free)
         return replace(before, **{name: getattr(options, name) for name in free})
+
+
+def answered(
+    run: Callable[[list[ItemT]], Iterable[AnswerT]], items: Sequence[ItemT], length: Callable[[ItemT], int]
+) -> list[AnswerT]:
+    """What `run` gives for each item, in their order; those of like length are run together, 64 at a time.
+
+    >>> answered(lambda some: [word.upper() for word in some], ["see", "a"], len)
+    ['SEE', 'A']
+    """
+    found: dict[int, AnswerT] = {}
+    for some in in_order_of_length([length(item) for item in items], 64):
+        found.update(zip(some.tolist(), run([items[i] for i in some]), strict=True))
+    return [found[i] for i in range(len(items))]
 
 
 def rounded(weights: NDArray[np.float32] | None) -> list[Any] | None:

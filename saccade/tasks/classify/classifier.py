@@ -17,11 +17,9 @@ from saccade.data.records import json_of
 from saccade.data.tokens import UNKNOWN, Vocabulary
 from saccade.errors import DataError
 from saccade.models.classifier import Classified, Classifier
-from saccade.tasks.base import Trained, rounded
+from saccade.tasks.base import Trained, answered, rounded
 from saccade.tasks.classify.learner import count, decide
 from saccade.tasks.classify.options import ClassifyOptions
-
-_AT_ONCE = 64
 
 
 class LabelCodec(NamedTuple):
@@ -120,15 +118,13 @@ class TextClassifier(Trained[Sequence[str]]):
     def answer(self, inputs: Sequence[Sequence[str] | str]) -> list[Verdict]:
         """The verdict on each text; it does not depend on the others."""
         texts = [(given,) if isinstance(given, str) else given for given in inputs]
-        each = read(texts, self.codec.vocabulary, self.limits)
-        found: dict[int, Verdict] = {}
-        order = sorted(range(len(texts)), key=lambda i: sum(map(len, each[i].rows)))
-        for begin in range(0, len(order), _AT_ONCE):
-            some = order[begin : begin + _AT_ONCE]
-            said = self._classified([each[i].rows for i in some])
-            for place, i in enumerate(some):
-                found[i] = self._verdict(each[i], said, place)
-        return [found[i] for i in range(len(texts))]
+        return answered(
+            self._verdicts, read(texts, self.codec.vocabulary, self.limits), lambda text: _tokens(text.rows)
+        )
+
+    def _verdicts(self, texts: list[ReadText]) -> list[Verdict]:
+        said = self._classified([text.rows for text in texts])
+        return [self._verdict(text, said, place) for place, text in enumerate(texts)]
 
     @torch.inference_mode()
     def _classified(self, encoded: Sequence[list[list[int]]]) -> Classified:
@@ -222,12 +218,7 @@ class TextClassifier(Trained[Sequence[str]]):
     @torch.inference_mode()
     def _logits(self, examples: Sequence[Labelled]) -> torch.Tensor:
         encoded = encode([example.sentences for example in examples], self.codec.vocabulary, self.limits)
-        order = sorted(range(len(encoded)), key=lambda i: sum(map(len, encoded[i])))
-        logits = torch.empty(len(encoded), len(self.codec.labels))
-        for begin in range(0, len(order), _AT_ONCE):
-            some = order[begin : begin + _AT_ONCE]
-            logits[some] = self._classified([encoded[i] for i in some]).logits.float().cpu()
-        return logits
+        return torch.stack(answered(lambda some: self._classified(some).logits.float().cpu(), encoded, _tokens))
 
     def _targets(self, examples: Sequence[Labelled], index: dict[str, int]) -> torch.Tensor:
         if not self.options.several:
@@ -236,6 +227,10 @@ class TextClassifier(Trained[Sequence[str]]):
         for row, example in enumerate(examples):
             target[row, [index[label] for label in example.labels]] = 1.0
         return target
+
+
+def _tokens(rows: Sequence[Sequence[int]]) -> int:
+    return sum(map(len, rows))
 
 
 def limits_of(options: ClassifyOptions) -> Limits:

@@ -18,9 +18,7 @@ from saccade.data.tagged import Tagged, is_span_scheme, words_of
 from saccade.data.taggedcorpus import TagCodec, side_by_side
 from saccade.errors import DataError
 from saccade.models.tagger import Tagger
-from saccade.tasks.base import Trained, rounded
-
-_AT_ONCE = 64
+from saccade.tasks.base import Trained, answered, rounded
 
 
 class TaggedWords(NamedTuple):
@@ -111,18 +109,11 @@ class WordTagger(Trained[Sequence[str]]):
     def answer(self, inputs: Sequence[Sequence[str] | str]) -> list[TaggedWords]:
         """The tags of each sentence; they do not depend on the others."""
         sentences = [words_of(given) if isinstance(given, str) else tuple(given) for given in inputs]
-        found: dict[int, TaggedWords] = {
-            i: TaggedWords((), (), (), None) for i, sentence in enumerate(sentences) if not sentence
-        }
-        order = sorted((i for i in range(len(sentences)) if sentences[i]), key=lambda i: len(sentences[i]))
-        for begin in range(0, len(order), _AT_ONCE):
-            some = order[begin : begin + _AT_ONCE]
-            for i, answer in zip(some, self._tagged([sentences[i] for i in some]), strict=True):
-                found[i] = answer
-        return [found[i] for i in range(len(sentences))]
+        tagged = iter(answered(self._tagged, [sentence for sentence in sentences if sentence], len))
+        return [next(tagged) if sentence else TaggedWords((), (), (), None) for sentence in sentences]
 
     @torch.inference_mode()
-    def _tagged(self, sentences: Sequence[tuple[str, ...]]) -> list[TaggedWords]:
+    def _tagged(self, sentences: list[tuple[str, ...]]) -> list[TaggedWords]:
         words, lengths, characters = (part.to(self.device) for part in side_by_side(sentences, self.codec))
         emitted = self.model(words, lengths, characters if self.model.config.characters else None)
         tags, likely = (part.cpu().tolist() for part in self.model.best(emitted, lengths))

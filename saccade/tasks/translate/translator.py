@@ -1,7 +1,7 @@
 """Translate: one kind of text into another, with what each output token looked at."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,9 +15,10 @@ from saccade.data import tokens
 from saccade.data.copying import Copyable, copyable
 from saccade.data.paircorpus import Batch, Vocabularies, collate, encode
 from saccade.data.pairs import Pair
+from saccade.data.schedule import in_order_of_length
 from saccade.errors import OptionError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
-from saccade.tasks.base import Trained, rounded
+from saccade.tasks.base import Trained, answered, rounded
 from saccade.tasks.translate.learner import count
 from saccade.tasks.translate.options import TranslateOptions
 
@@ -163,15 +164,15 @@ class Translator(Trained[str]):
         """
         if min(beam, nbest) < 1:
             raise OptionError(f"--beam and --nbest must be at least 1; got {beam} and {nbest}")
-        encoded = {i: self._encoded(text) for i, text in enumerate(texts) if text.strip()}
-        found = [[Answer("", 0.0, (), (), None)] for _ in texts]
-        by_length = sorted(encoded, key=lambda i: len(encoded[i].ids))
-        for begin in range(0, len(by_length), 64):
-            some = by_length[begin : begin + 64]
-            hypotheses = self._search([encoded[i] for i in some], max(beam, nbest))
-            for i, best in zip(some, hypotheses, strict=True):
-                found[i] = [self._answer(encoded[i], hypothesis, copied) for hypothesis in best[:nbest]]
-        return found
+        questions = [self._encoded(text) for text in texts if text.strip()]
+        searched = answered(
+            lambda some: self._search(some, max(beam, nbest)), questions, lambda question: len(question.ids)
+        )
+        found = (
+            [self._answer(question, hypothesis, copied) for hypothesis in best[:nbest]]
+            for question, best in zip(questions, searched, strict=True)
+        )
+        return [next(found) if text.strip() else [Answer("", 0.0, (), (), None)] for text in texts]
 
     def _encoded(self, text: str) -> "_Question":
         ids, labels = self.vocabularies.source.encode(text)
@@ -288,14 +289,8 @@ class Translator(Trained[str]):
         self.model.eval()
         encoded = encode(pairs, self.vocabularies, copy=self.model.config.copy)
         totals = torch.zeros(3, dtype=torch.float64)
-        for some in _batches(encoded.sources, 128):
-            counted = count(self.model, to_device(encoded.batch(some), self.device))
+        for some in in_order_of_length([len(source) for source in encoded.sources], 128):
+            counted = count(self.model, to_device(encoded.batch(some.tolist()), self.device))
             totals += torch.stack([part.double().cpu() for part in (counted.loss.sum(), *counted[1:3])])
         loss, target_tokens, right = totals.tolist()
         return TeacherForced(loss, int(target_tokens), int(right), len(pairs))
-
-
-def _batches(rows: Sequence[list[int]], size: int) -> Iterator[list[int]]:
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    for begin in range(0, len(order), size):
-        yield order[begin : begin + size]
