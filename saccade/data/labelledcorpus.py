@@ -1,5 +1,6 @@
 """Encoded labelled texts on disk, and batches out of them."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
@@ -11,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saccade.data.characters import Forms
 from saccade.data.corpus import Ragged, nested
 from saccade.data.labelled import Labelled, sentences_of
+from saccade.data.lexicon import Lexicon
 from saccade.data.tokens import UNKNOWN, Vocabulary
 from saccade.errors import DataError
 
@@ -25,11 +28,15 @@ class LabelledBatch(NamedTuple):
     ids:     tokens, zero at padding, `[batch, word]`, of documents `[batch, sentence, word]`.
     lengths: how many of each row are real, `[batch]`, of documents `[batch, sentence]`.
     labels:  of one label each its index, `[batch]`; of several 1.0 where they hold, `[batch, label]`.
+    forms:   which row of `characters` each token is, 0 at padding, shaped like `ids`; None where none are read.
+    characters: of each word that is there, once: `[form, character]`; row 0 is padding.
     """
 
     ids: Tensor
     lengths: Tensor
     labels: Tensor
+    forms: Tensor | None = None
+    characters: Tensor | None = None
 
 
 class Limits(NamedTuple):
@@ -39,44 +46,48 @@ class Limits(NamedTuple):
     sentences: int
 
 
-def encode(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, limits: Limits) -> list[list[list[int]]]:
-    """The token ids of each sentence of each text, read as far as the limits say; a flat text is one sentence.
-
-    >>> from saccade.data import tokens
-    >>> vocabulary = tokens.learn(["a b"], "word")
-    >>> encode([["a b", "b"], ["b. a"]], vocabulary, Limits(9, 9))
-    [[[4, 5], [5]], [[5, 3], [4]]]
-    >>> encode([["a b", "b"]], vocabulary, Limits(9, 0))
-    [[[4, 5, 5]]]
-    """
-    return [text.rows for text in read(texts, vocabulary, limits)]
-
-
 class ReadText(NamedTuple):
     """How a text is read.
 
     sentences: those that are read; of a flat text the one that it is.
     rows:      their token ids, as far as they are read.
+    written:   the same tokens as the text writes them; None where nobody asked.
     words:     whether one of them has more tokens than are read.
     beyond:    whether there are more sentences than are read.
     """
 
     sentences: list[str]
     rows: list[list[int]]
+    written: list[list[str]] | None
     words: bool
     beyond: bool
 
 
-def read(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, limits: Limits) -> list[ReadText]:
-    """Texts as far as the limits say, and whether there is more of them."""
+def read(
+    texts: Sequence[Sequence[str]], vocabulary: Vocabulary, limits: Limits, *, written: bool = False
+) -> list[ReadText]:
+    """Texts as far as the limits say, and whether there is more of them; a flat text is one sentence.
+
+    Args:
+        written: whether to tell how the text writes each token.
+
+    >>> from saccade.data import tokens
+    >>> vocabulary = tokens.learn(["a b"], "word")
+    >>> [text.rows for text in read([["a b", "b"], ["b. a"]], vocabulary, Limits(9, 9))]
+    [[[4, 5], [5]], [[5, 3], [4]]]
+    >>> read([["a b", "b"]], vocabulary, Limits(9, 0))[0].rows
+    [[4, 5, 5]]
+    """
     whole = [_sentences(text, limits) for text in texts]
     parts = [sentences[: limits.sentences] if limits.sentences else sentences for sentences in whole]
-    rows = iter(vocabulary.encode_many([sentence for sentences in parts for sentence in sentences]))
+    flat, most = [sentence for sentences in parts for sentence in sentences], limits.words
+    rows = iter(vocabulary.written_many(flat) if written else [(ids[:-1], []) for ids in vocabulary.encode_many(flat)])
     found = []
     for sentences, part in zip(whole, parts, strict=True):
-        ids = [row[:-1] for row in islice(rows, len(part))]
-        longer = any(len(row) > limits.words for row in ids)
-        found.append(ReadText(part, [row[: limits.words] for row in ids], longer, len(part) < len(sentences)))
+        some = list(islice(rows, len(part)))
+        as_written = [tokens[:most] for _, tokens in some] if written else None
+        longer = any(len(ids) > most for ids, _ in some)
+        found.append(ReadText(part, [ids[:most] for ids, _ in some], as_written, longer, len(part) < len(sentences)))
     return found
 
 
@@ -87,15 +98,34 @@ def _sentences(text: Sequence[str], limits: Limits) -> list[str]:
     return [sentence for sentence in (sentences_of(text[0]) if len(text) == 1 else text) if sentence.strip()]
 
 
-def side_by_side(texts: Sequence[Sequence[Sequence[int]]], *, documents: bool) -> tuple[Tensor, Tensor]:
-    """Ids and lengths of some encoded texts, as a batch has them."""
-    flat = torch.nn.utils.rnn.pad_sequence(
-        [torch.tensor([i for row in text for i in row], dtype=torch.long) for text in texts], True
-    )
-    lengths = torch.nn.utils.rnn.pad_sequence(
-        [torch.tensor([len(row) for row in text], dtype=torch.long) for text in texts], True
-    )
-    return (nested(flat, lengths), lengths) if documents else (flat, lengths[:, 0])
+class Inputs(NamedTuple):
+    """What a model reads of some texts: the parts of a `LabelledBatch` without labels."""
+
+    ids: Tensor
+    lengths: Tensor
+    forms: Tensor | None
+    characters: Tensor | None
+
+
+def side_by_side(texts: Sequence[ReadText], *, documents: bool, characters: Lexicon | None = None) -> Inputs:
+    """Some texts that were read, as a batch has them; characters where there are some, of words as they are written."""
+    lengths = _padded([[len(row) for row in text.rows] for text in texts])
+    ids = _grid([text.rows for text in texts], lengths, documents)
+    shown = lengths if documents else lengths[:, 0]
+    if characters is None:
+        return Inputs(ids, shown, None, None)
+    forms = Forms()
+    numbers = [[forms.numbers(words) for words in text.written or ()] for text in texts]
+    return Inputs(ids, shown, _grid(numbers, lengths, documents), _padded(forms.spelled(characters)))
+
+
+def _grid(texts: Sequence[Sequence[Sequence[int]]], lengths: Tensor, documents: bool) -> Tensor:
+    flat = _padded([[i for row in text for i in row] for text in texts])
+    return nested(flat, lengths) if documents else flat
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], True)
 
 
 def check_labels(example: Labelled, known: Collection[str]) -> None:
@@ -116,6 +146,7 @@ class LabelledCorpus:
     Args:
         labels: every label, in order.
         several: whether a text has several.
+        characters: those of words as they are written, for a model that reads them; None for one that does not.
 
     Raises:
         DataError: a label that is none of them, naming file and line.
@@ -136,23 +167,34 @@ class LabelledCorpus:
         limits: Limits,
         *,
         several: bool,
+        characters: Lexicon | None = None,
     ):
         self.limits, self.several, self._labels = limits, several, {label: i for i, label in enumerate(labels)}
         self.cut, self.unknown, self.counts = 0, 0, Counter[str]()
-        self._rows = Ragged(folder, name, ("tokens", "lengths", "labels"), self._encoded(examples, vocabulary))
-        self.fingerprint = self._rows.fingerprint
+        forms = None if characters is None else Forms()
+        columns = ("tokens", "lengths", "labels") + ("forms",) * (forms is not None)
+        self._rows = Ragged(folder, name, columns, self._encoded(examples, vocabulary, forms))
+        self._spelled, self.fingerprint = None, self._rows.fingerprint
+        if forms is not None and characters is not None:
+            self._spelled = Ragged(folder, name, ("characters",), ((row,) for row in forms.spelled(characters)))
+            both = self._rows.fingerprint + self._spelled.fingerprint
+            self.fingerprint = hashlib.sha256(both.encode()).hexdigest()
 
-    def _encoded(self, examples: Iterable[Labelled], vocabulary: Vocabulary) -> Iterator[tuple[list[int], ...]]:
+    def _encoded(
+        self, examples: Iterable[Labelled], vocabulary: Vocabulary, forms: Forms | None
+    ) -> Iterator[tuple[list[int], ...]]:
         rest = iter(examples)
         while chunk := list(islice(rest, _CHUNK)):
-            texts = read([example.sentences for example in chunk], vocabulary, self.limits)
+            texts = read([example.sentences for example in chunk], vocabulary, self.limits, written=forms is not None)
             for example, text in zip(chunk, texts, strict=True):
                 check_labels(example, self._labels)
                 self.counts.update(example.labels)
                 self.cut += text.words or text.beyond
                 flat = [i for row in text.rows for i in row]
                 self.unknown += flat.count(UNKNOWN)
-                yield flat, [len(row) for row in text.rows], [self._labels[label] for label in example.labels]
+                row = flat, [len(row) for row in text.rows], [self._labels[label] for label in example.labels]
+                words = (word for sentence in text.written or () for word in sentence)
+                yield row if forms is None else (*row, forms.numbers(words))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -170,6 +212,15 @@ class LabelledCorpus:
             found = torch.zeros(len(indices), len(self._labels)).scatter_add_(1, labels, there.float())
         else:
             found = labels[:, 0]
-        if self.limits.sentences:
-            return LabelledBatch(nested(flat, lengths), lengths, found)
-        return LabelledBatch(flat, lengths[:, 0], found)
+        documents = self.limits.sentences > 0
+        batch = LabelledBatch(flat, lengths[:, 0], found)
+        if documents:
+            batch = LabelledBatch(nested(flat, lengths), lengths, found)
+        if self._spelled is None:
+            return batch
+        numbers = self._rows.padded(3, indices)
+        there, forms = torch.unique(torch.cat([numbers.new_zeros(1), numbers.flatten()]), return_inverse=True)
+        forms = forms[1:].view(numbers.shape)  # the zero in front is padding, which a batch may have none of
+        return batch._replace(
+            forms=nested(forms, lengths) if documents else forms, characters=self._spelled.padded(0, there.numpy())
+        )

@@ -11,14 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saccade.data.characters import LONGEST_WORD, spelled
 from saccade.data.corpus import Ragged, nested
 from saccade.data.lexicon import UNKNOWN, Lexicon, learn
 from saccade.data.spans import is_ended, is_well_formed, may_follow
 from saccade.data.tagged import Tagged, is_span_scheme
 from saccade.errors import DataError
-
-LONGEST_WORD = 30
-"""Characters of a word that are read: web addresses have hundreds."""
 
 
 class TagCodec(NamedTuple):
@@ -40,16 +38,6 @@ class TagCodec(NamedTuple):
     def word_ids(self, words: Sequence[str]) -> list[int]:
         """The id of each word."""
         return self.words.ids(words if self.cased else [word.lower() for word in words])
-
-    def character_ids(self, words: Sequence[str]) -> list[list[int]]:
-        """The ids of the first characters of each word, between two of their own that mark where it begins and ends."""
-        begin, end = self.characters.size, self.characters.size + 1
-        return [[begin, *self.characters.ids(word[:LONGEST_WORD]), end] for word in words]
-
-    @property
-    def character_count(self) -> int:
-        """How many characters there are, with padding, unknown ones and the two marks."""
-        return self.characters.size + 2
 
 
 class TaggedBatch(NamedTuple):
@@ -92,7 +80,7 @@ def learn_codec(
 def side_by_side(sentences: Sequence[Sequence[str]], codec: TagCodec) -> tuple[Tensor, Tensor, Tensor]:
     """Words, lengths and characters of some sentences, as a batch has them."""
     words = _padded([codec.word_ids(sentence) for sentence in sentences])
-    each = [codec.character_ids(sentence) for sentence in sentences]
+    each = [spelled(sentence, codec.characters) for sentence in sentences]
     flat = _padded([[i for word in sentence for i in word] for sentence in each])
     lengths = _padded([[len(word) for word in sentence] for sentence in each])
     return words, torch.tensor([len(sentence) for sentence in sentences]), nested(flat, lengths)
@@ -148,7 +136,7 @@ class TaggedCorpus:
                 continue
             check_tags(sentence, codec)
             self.counts.update(sentence.tags)
-            words, characters = codec.word_ids(sentence.words), codec.character_ids(sentence.words)
+            words, characters = codec.word_ids(sentence.words), spelled(sentence.words, codec.characters)
             self.unknown += words.count(UNKNOWN)
             self.words += len(words)
             flat = [i for word in characters for i in word]

@@ -67,6 +67,19 @@ class Vocabulary:
         encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [[*encoding.ids, END] for encoding in encodings]
 
+    def written_many(self, texts: Sequence[str]) -> list[tuple[list[int], list[str]]]:
+        """The ids of each text without an end token, and each of its tokens as the text writes it, capitals kept.
+
+        >>> learn(["a film"], "word", cased=False).written_many(["A FILM"])
+        [([4, 5], ['A', 'FILM'])]
+        """
+        return [
+            (encoding.ids, [text[begin:end].removeprefix(" ") or " " for begin, end in encoding.offsets])
+            for text, encoding in zip(
+                texts, self.tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True
+            )
+        ]
+
     def label(self, identity: int, extra: Sequence[str] = ()) -> str:
         """How a token reads; ids beyond the vocabulary are those of `extra`."""
         return _readable(self._name(identity, extra))

@@ -57,7 +57,7 @@ class Hierarchy(nn.Module):
         embed: Embed | None = None,
         need_weights: bool = True,
     ) -> Document:
-        """Encode documents `[batch, sentence, word, input_dim]`, or `[batch, sentence, word]` for an embedding.
+        """Encode documents `[batch, sentence, word, input_dim]`, or `[batch, sentence, word, ...]` for an embedding.
 
         Args:
             mask: True where there is a word; what is missing stands at the ends of sentences and of documents.
@@ -66,10 +66,10 @@ class Hierarchy(nn.Module):
         Raises:
             ValueError: shapes that do not fit, or a mask with holes.
         """
-        dim = [] if embed is not None else [self.words.input_dim]
-        if x.dim() != 3 + len(dim) or list(x.shape[3:]) != dim:
-            expected = ", ".join(["batch", "sentence", "word", *map(str, dim)])
-            raise ValueError(f"x must be [{expected}]; got {list(x.shape)}")
+        fits = x.dim() >= 3 if embed is not None else x.dim() == 4 and x.shape[3] == self.words.input_dim
+        if not fits:
+            dim = "..." if embed is not None else self.words.input_dim
+            raise ValueError(f"x must be [batch, sentence, word, {dim}]; got {list(x.shape)}")
         mask = torch.ones(x.shape[:3], dtype=torch.bool, device=x.device) if mask is None else mask
         if mask.shape != x.shape[:3] or mask.dtype != torch.bool:
             came = f"{mask.dtype} {list(mask.shape)}"

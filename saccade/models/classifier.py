@@ -6,13 +6,14 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, embedding
 
 from saccade import masks
 from saccade.attention.losses import redundancy_penalty
 from saccade.attention.results import exportable
+from saccade.layers.characters import CharacterEncoder, CharacterEncoderName
 from saccade.layers.embedding import TokenEmbedding
-from saccade.layers.hierarchical import Hierarchy
+from saccade.layers.hierarchical import Embed, Hierarchy
 from saccade.layers.reader import Reader
 from saccade.layers.reading import EncoderName, Reading
 from saccade.normalizers.base import precise
@@ -45,6 +46,12 @@ class ClassifierConfig:
     """The chance that a token is read as unknown in training."""
     unknown: int = 3
     """The token that stands for those never seen."""
+    characters: int = 0
+    """How many characters there are; 0 for a classifier that reads none."""
+    character_embedding: int = 25
+    character_hidden: int = 50
+    """Width of what a word's characters become, beside its embedding."""
+    character_encoder: CharacterEncoderName = "cnn"
 
     @property
     def reading(self) -> Reading:
@@ -96,8 +103,14 @@ class Classifier(nn.Module):
         tokens = TokenEmbedding(config.vocab, config.embedding, unknown=config.unknown, drop=config.word_dropout)
         with torch.no_grad():
             tokens.table.weight.mul_(0.1)  # words seen once stay near where they began: better near nothing
-        self.embed = nn.Sequential(tokens, nn.Dropout(config.dropout))
-        words = last = Reader(config.embedding, config.hidden, how)
+        self.embed, width = nn.Sequential(tokens, nn.Dropout(config.dropout)), config.embedding
+        self.characters = None
+        if config.characters:
+            self.characters = CharacterEncoder(
+                config.characters, config.character_embedding, config.character_hidden, kind=config.character_encoder
+            )
+            width += config.character_hidden
+        words = last = Reader(width, config.hidden, how)
         self.read: Hierarchy | Reader = words
         if config.documents:
             last = Reader(words.output_dim, config.hidden, how)
@@ -109,6 +122,8 @@ class Classifier(nn.Module):
         self,
         ids: Int[Tensor, "batch *sentence word"],
         lengths: Int[Tensor, "batch *sentence"],
+        forms: Int[Tensor, "batch *sentence word"] | None = None,
+        characters: Int[Tensor, "form character"] | None = None,
         *,
         need_weights: bool = True,
     ) -> Classified:
@@ -118,21 +133,42 @@ class Classifier(nn.Module):
             ids: tokens `[batch, word]`, of documents `[batch, sentence, word]`.
             lengths: how many of each row are real, `[batch]`, of documents `[batch, sentence]`, where sentences without
                 words are missing and stand at the end.
+            forms: for a classifier that reads characters, which row of them each token is, shaped like `ids`.
+            characters: of each different word, 0 behind its last one; a row of zeros is padding.
 
         Raises:
-            ValueError: shapes that do not fit.
+            ValueError: shapes that do not fit, or characters for a classifier that reads none, or none for one that
+                does.
         """
         axes = ("batch", "sentence", "word") if self.config.documents else ("batch", "word")
         if ids.dim() != len(axes) or lengths.shape != ids.shape[:-1]:
             expected = f"[{', '.join(axes)}] with lengths [{', '.join(axes[:-1])}]"
             raise ValueError(f"ids must be {expected}; got {list(ids.shape)} and {list(lengths.shape)}")
         mask = masks.padding(lengths.flatten(), ids.shape[-1]).view(ids.shape)
+        x, embed = self._embedding(ids, forms, characters)
         if isinstance(self.read, Hierarchy):
-            vector, words, sentences = self.read(ids, mask=mask, embed=self.embed, need_weights=need_weights)
+            vector, words, sentences = self.read(x, mask=mask, embed=embed, need_weights=need_weights)
         else:
-            vector, words, _ = self.read(self.embed(ids), mask=mask, need_weights=need_weights)
+            vector, words, _ = self.read(embed(x), mask=mask, need_weights=need_weights)
             sentences = None
         return Classified(self.output(self.dropout(vector)), words, sentences)
+
+    def _embedding(self, ids: Tensor, forms: Tensor | None, characters: Tensor | None) -> tuple[Tensor, Embed]:
+        """What stands for each token, and what makes a vector of it."""
+        if self.characters is None or forms is None or characters is None:
+            if not (self.characters is None and forms is None and characters is None):
+                raise ValueError("forms and characters must be given to a classifier that reads them, and to no other")
+            return ids, self.embed
+        if forms.shape != ids.shape or characters.dim() != 2:
+            came = f"{list(forms.shape)} and {list(characters.shape)}"
+            raise ValueError(
+                f"forms must be shaped like ids, {list(ids.shape)}, characters [form, character]; got {came}"
+            )
+        tokens, dropout = self.embed
+        look = self.characters(characters[None])[0]  # each different word is spelled once
+        return torch.stack([ids, forms], -1), lambda both: dropout(
+            torch.cat([tokens(both[..., 0]), embedding(both[..., 1], look)], -1)
+        )
 
 
 def loss(

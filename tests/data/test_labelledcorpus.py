@@ -1,13 +1,17 @@
 """Encoded labelled texts: what a batch holds, what is cut, and which labels are refused."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saccade.data.characters import spelled
 from saccade.data.labelled import Labelled, LabelledFile, sentences_of
-from saccade.data.labelledcorpus import LabelledCorpus, Limits, check_labels, encode, read, side_by_side
+from saccade.data.labelledcorpus import LabelledCorpus, Limits, check_labels, read, side_by_side
+from saccade.data.lexicon import Lexicon
 from saccade.data.tokens import UNKNOWN, learn
 from saccade.errors import DataError
 
@@ -28,6 +32,10 @@ VOCABULARY = learn([sentence for example in EXAMPLES[:-3] for sentence in exampl
 
 def corpus(folder, examples=EXAMPLES, limits=FLAT, *, several=False, labels=LABELS, name="c") -> LabelledCorpus:
     return LabelledCorpus(folder, name, examples, VOCABULARY, labels, limits, several=several)
+
+
+def encode(texts, vocabulary, limits) -> list[list[list[int]]]:
+    return [text.rows for text in read(texts, vocabulary, limits)]
 
 
 def ids(sentence: str) -> list[int]:
@@ -61,10 +69,45 @@ def test_a_batch_of_documents_is_each_sentence_encoded_alone(tmp_path, indices):
 def test_what_an_answer_is_made_of_is_what_training_had(tmp_path, limits):
     indices = np.array([5, 2, 11])
     batch = corpus(tmp_path, limits=limits).batch(indices)
-    encoded = encode([EXAMPLES[i].sentences for i in indices], VOCABULARY, limits)
-    for one, other in zip(side_by_side(encoded, documents=limits is NESTED), batch, strict=False):
+    texts = read([EXAMPLES[i].sentences for i in indices], VOCABULARY, limits)
+    for one, other in zip(side_by_side(texts, documents=limits is NESTED)[:2], batch[:2], strict=True):
         assert one.dtype == other.dtype == torch.long
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("limits", [FLAT, NESTED])
+@pytest.mark.parametrize("indices", [[0], [5, 2, 11, 2], list(range(23))])
+def test_each_word_is_spelled_as_it_is_written(tmp_path, limits, indices):
+    vocabulary, alphabet = learn(["ein hund"], "word", cased=False), Lexicon("einHudrtw")
+    made = LabelledCorpus(
+        tmp_path, "c", EXAMPLES, vocabulary, LABELS, limits, several=False, characters=alphabet
+    ).batch(np.array(indices))
+    texts = read([EXAMPLES[i].sentences for i in indices], vocabulary, limits, written=True)
+    answered = side_by_side(texts, documents=limits is NESTED, characters=alphabet)
+    for one, other in ((made.ids, answered.ids), (made.lengths, answered.lengths)):
+        assert torch.equal(one, other)
+    assert torch.equal(made.characters[made.forms], answered.characters[answered.forms])
+    assert len(made.characters) == len(made.characters.unique(dim=0))
+    for row, text in enumerate(texts):
+        for place, words in enumerate(text.written):
+            for column, word in enumerate(words):
+                form = made.forms[row, place, column] if limits is NESTED else made.forms[row, column]
+                (expected,) = spelled([word], alphabet)
+                assert made.characters[form].tolist() == expected + [0] * (made.characters.shape[1] - len(expected))
+            assert words == re.findall(r"\w+|\S", text.sentences[place])[:5]
+    assert (made.characters[made.forms[made.ids == 0]] == 0).all()
+    plain = LabelledCorpus(tmp_path, "p", EXAMPLES, vocabulary, LABELS, limits, several=False).batch(np.array(indices))
+    assert torch.equal(plain.ids, made.ids)
+    assert plain.forms is plain.characters is None
+
+
+def test_nothing_has_no_characters():
+    for limits in (FLAT, NESTED):
+        found = side_by_side(
+            read([[""]], VOCABULARY, limits, written=True), documents=limits is NESTED, characters=Lexicon("a")
+        )
+        assert found.forms.shape == found.ids.shape
+        assert found.characters.tolist() == [[0]]
 
 
 def test_several_labels_are_a_row_of_zeros_and_ones(tmp_path):
@@ -81,15 +124,15 @@ def test_a_document_in_one_text_is_cut_into_its_sentences():
 
 
 def test_what_has_nothing_in_it_is_no_sentence():
-    found = encode([[], [""], ["  ", "\t"], ["", "Hund", " ", "er"]], VOCABULARY, NESTED)
-    assert found == [[], [], [], [ids("Hund"), ids("er")]]
-    rows, lengths = side_by_side(found, documents=True)
+    found = read([[], [""], ["  ", "\t"], ["", "Hund", " ", "er"]], VOCABULARY, NESTED)
+    assert [text.rows for text in found] == [[], [], [], [ids("Hund"), ids("er")]]
+    rows, lengths, *_ = side_by_side(found, documents=True)
     assert lengths.tolist() == [[0, 0], [0, 0], [0, 0], [1, 1]]
     assert rows.shape == (4, 2, 1)
-    for nothing in ([[]], [[""]]):
-        rows, lengths = side_by_side(encode(nothing, VOCABULARY, NESTED), documents=True)
+    for nothing in ([], [""]):
+        rows, lengths, *_ = side_by_side(read([nothing], VOCABULARY, NESTED), documents=True)
         assert (rows.shape, lengths.shape, lengths.dtype) == ((1, 0, 0), (1, 0), torch.long)
-        rows, lengths = side_by_side(encode(nothing, VOCABULARY, FLAT), documents=False)
+        rows, lengths, *_ = side_by_side(read([nothing], VOCABULARY, FLAT), documents=False)
         assert (rows.shape, lengths.tolist()) == ((1, 0), [0])
 
 
@@ -150,6 +193,20 @@ def test_the_fingerprint_sees_every_change(tmp_path):
     parted = [[Labelled(("bad",), sentences)] for sentences in (("ein er", "er"), ("ein", "er er"), ("ein er er",))]
     assert len(set(map(fingerprint, parted))) == 3
     assert fingerprint(parted[0], FLAT) == fingerprint(parted[1], FLAT)  # joined they are one text
+
+
+def test_the_fingerprint_sees_a_capital_where_characters_are_read(tmp_path):
+    vocabulary, words = learn(["ein hund"], "word", cased=False), ["ein Hund", "ein hund", "Ein hund"]
+    names, prints = iter(range(9)), []
+    for characters in (None, Lexicon("einHudE")):
+        for word in words:
+            example = Labelled(("bad",), (word,))
+            made = LabelledCorpus(
+                tmp_path, str(next(names)), [example], vocabulary, LABELS, FLAT, several=False, characters=characters
+            )
+            prints.append(made.fingerprint)
+    assert len(set(prints[:3])) == 1
+    assert len(set(prints)) == 4
 
 
 def test_a_label_that_was_never_seen_is_named_with_file_and_line(tmp_path):

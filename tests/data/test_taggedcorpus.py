@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from saccade.data.characters import LONGEST_WORD, count
 from saccade.data.lexicon import UNKNOWN
 from saccade.data.tagged import Tagged, TaggedFile
-from saccade.data.taggedcorpus import LONGEST_WORD, TagCodec, TaggedCorpus, learn_codec, side_by_side
+from saccade.data.taggedcorpus import TagCodec, TaggedCorpus, learn_codec, side_by_side
 from saccade.errors import DataError
 
 WORDS = ["Ann", "sees", "Bo", "in", "Ulm", ",", "Rothenburg-ob-der-Tauber", "or", "下午"]
@@ -68,7 +69,7 @@ def test_the_rest_of_a_long_word_is_not_read(tmp_path):
     long = [Tagged(("a" * LONGEST_WORD + "b",), ("N",))]
     codec = learn_codec(long, long, cased=True, least=1, most=9)
     assert codec.characters.words == ["a"]
-    assert codec.character_count == codec.characters.size + 2
+    assert count(codec.characters) == codec.characters.size + 2
     assert corpus(tmp_path, long, codec).batch(np.array([0])).characters.shape == (1, 1, LONGEST_WORD + 2)
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from saccade import metrics
 from saccade.data.labelled import Labelled
-from saccade.data.labelledcorpus import Limits, ReadText, check_labels, encode, read, side_by_side
+from saccade.data.labelledcorpus import Limits, ReadText, check_labels, read, side_by_side
+from saccade.data.lexicon import Lexicon
 from saccade.data.records import json_of
 from saccade.data.tokens import UNKNOWN, Vocabulary
 from saccade.errors import DataError
@@ -29,12 +30,14 @@ class LabelCodec(NamedTuple):
     labels:     every label, in order.
     counts:     how many training texts have each.
     texts:      how many training texts there are.
+    characters: of the words as they are written; None for a classifier that reads none.
     """
 
     vocabulary: Vocabulary
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     texts: int
+    characters: Lexicon | None = None
 
 
 class Verdict(NamedTuple):
@@ -118,18 +121,19 @@ class TextClassifier(Trained[Sequence[str]]):
     def answer(self, inputs: Sequence[Sequence[str] | str]) -> list[Verdict]:
         """The verdict on each text; it does not depend on the others."""
         texts = [(given,) if isinstance(given, str) else given for given in inputs]
-        return answered(
-            self._verdicts, read(texts, self.codec.vocabulary, self.limits), lambda text: _tokens(text.rows)
-        )
+        return answered(self._verdicts, self._read(texts), _tokens)
+
+    def _read(self, texts: Sequence[Sequence[str]]) -> list[ReadText]:
+        return read(texts, self.codec.vocabulary, self.limits, written=self.codec.characters is not None)
 
     def _verdicts(self, texts: list[ReadText]) -> list[Verdict]:
-        said = self._classified([text.rows for text in texts])
+        said = self._classified(texts)
         return [self._verdict(text, said, place) for place, text in enumerate(texts)]
 
     @torch.inference_mode()
-    def _classified(self, encoded: Sequence[list[list[int]]]) -> Classified:
-        ids, lengths = side_by_side(encoded, documents=self.options.documents)
-        said: Classified = self.model(ids.to(self.device), lengths.to(self.device))
+    def _classified(self, texts: Sequence[ReadText]) -> Classified:
+        parts = side_by_side(texts, documents=self.options.documents, characters=self.codec.characters)
+        said: Classified = self.model(*(None if part is None else part.to(self.device) for part in parts))
         return said
 
     def _verdict(self, text: ReadText, said: Classified, place: int) -> Verdict:
@@ -171,9 +175,11 @@ class TextClassifier(Trained[Sequence[str]]):
         }
 
     def sample(self) -> dict[str, Any]:
-        """Two texts of twenty words, or documents of five such sentences."""
-        shape = (2, 5, 20) if self.options.documents else (2, 20)
-        return {"ids": torch.ones(shape, dtype=torch.long), "lengths": torch.full(shape[:-1], 20)}
+        """Two texts of twenty words, or documents of five such sentences; words of eight characters."""
+        ids = torch.ones((2, 5, 20) if self.options.documents else (2, 20), dtype=torch.long)
+        given = {"ids": ids, "lengths": torch.full(ids.shape[:-1], 20)}
+        characters = {"forms": ids, "characters": torch.ones(2, 8, dtype=torch.long)}
+        return given if self.codec.characters is None else given | characters
 
     def doubts(self, given: Sequence[str] | str) -> list[str]:
         """What a person should know before trusting the verdict on a text."""
@@ -217,8 +223,8 @@ class TextClassifier(Trained[Sequence[str]]):
 
     @torch.inference_mode()
     def _logits(self, examples: Sequence[Labelled]) -> torch.Tensor:
-        encoded = encode([example.sentences for example in examples], self.codec.vocabulary, self.limits)
-        return torch.stack(answered(lambda some: self._classified(some).logits.float().cpu(), encoded, _tokens))
+        texts = self._read([example.sentences for example in examples])
+        return torch.stack(answered(lambda some: self._classified(some).logits.float().cpu(), texts, _tokens))
 
     def _targets(self, examples: Sequence[Labelled], index: dict[str, int]) -> torch.Tensor:
         if not self.options.several:
@@ -229,8 +235,8 @@ class TextClassifier(Trained[Sequence[str]]):
         return target
 
 
-def _tokens(rows: Sequence[Sequence[int]]) -> int:
-    return sum(map(len, rows))
+def _tokens(text: ReadText) -> int:
+    return sum(map(len, text.rows))
 
 
 def limits_of(options: ClassifyOptions) -> Limits:

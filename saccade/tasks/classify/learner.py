@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from saccade.data.labelledcorpus import LabelledBatch
-from saccade.models.classifier import Classifier, loss
+from saccade.models.classifier import Classified, Classifier, loss
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.classify.options import ClassifyOptions
 
@@ -74,7 +74,7 @@ class ClassifyLearner(Learner[LabelledBatch]):
     def objective(self, batch: LabelledBatch) -> Objective:
         """The mean loss of a text."""
         options = self.options
-        said = self.model(batch.ids, batch.lengths, need_weights=options.penalty > 0)
+        said = self._said(batch, need_weights=options.penalty > 0)
         found = loss(
             said,
             batch.labels,
@@ -85,9 +85,15 @@ class ClassifyLearner(Learner[LabelledBatch]):
         counted = count(said.logits.detach(), batch.labels)
         return Objective(found, counted.loss.sum(), counted.loss.new_tensor(len(counted.loss)))
 
+    def _said(self, batch: LabelledBatch, *, need_weights: bool) -> Classified:
+        said: Classified = self.model(
+            batch.ids, batch.lengths, batch.forms, batch.characters, need_weights=need_weights
+        )
+        return said
+
     def check(self, batch: LabelledBatch) -> Counts:
         """The counts of a batch."""
-        return count(self.model(batch.ids, batch.lengths, need_weights=False).logits, batch.labels)
+        return count(self._said(batch, need_weights=False).logits, batch.labels)
 
     def figures(self, checks: Sequence[Counts]) -> Figures:
         """Loss, accuracy, and the mean of the labels' F1."""

@@ -1,7 +1,7 @@
 """The options of a classifier, with their defaults: the one place where a default stands. Imports no torch."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from saccade.attention.poolings import check_pooling, check_self_attention
 from saccade.data import Level
@@ -54,6 +54,12 @@ class ClassifyOptions(Course):
     """Share of the target that is spread over all labels (Szegedy et al. 2016)."""
     balance: bool = False
     """Weigh labels by how rare they are, so that all count alike."""
+    characters: Literal["none", "cnn", "lstm"] = "none"
+    """What reads the characters of each word as it is written, so that words never seen still look like something."""
+    character_embedding: int = 25
+    """Width of the character embeddings."""
+    character_hidden: int = 50
+    """Width of what the characters of a word become; even."""
     vectors: str | None = None
     """A file of word vectors (word2vec or GloVe text) of the width of --embedding, to begin with."""
     max_length: int = 400
@@ -68,16 +74,20 @@ class ClassifyOptions(Course):
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
+        least |= {"character_embedding": 1, "character_hidden": 2}
         self.at_least({**least, "heads": 1, "hops": 1, "least": 1, "penalty": 0, "max_length": 1, "max_sentences": 1})
         for name in ("word_dropout", "smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise OptionError(f"{flag(name)} must be at least 0 and below 1; got {value}")
-        if self.hidden % 2:
-            raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
+        for name in ("hidden", "character_hidden"):
+            if (value := getattr(self, name)) % 2:
+                raise OptionError(f"{flag(name)} must be even, half for each direction of the encoder; got {value}")
         self._check_reading()
-        if self.vectors is not None and self.level != "word":
-            raise OptionError(f"--vectors needs --level word; got {self.level}")
+        if self.level != "word":
+            for name, given in (("vectors", self.vectors is not None), ("characters", self.characters != "none")):
+                if given:
+                    raise OptionError(f"--{name} needs --level word; got {self.level}")
 
     def _check_reading(self) -> None:
         """Refuse what does not go together, before any file is read."""
@@ -93,7 +103,14 @@ class ClassifyOptions(Course):
         if self.penalty and self.attention not in ("structured-self-attention", "multi-hop"):
             several = "structured-self-attention or multi-hop"
             raise OptionError(f"--penalty needs --attention {several}, which have several views; got {self.attention}")
-        width = "embedding" if self.encoder == "none" else "hidden"
-        many = self.encoder == "transformer" or self.self_attention == "multi-head"
-        if many and getattr(self, width) % self.heads:
-            raise OptionError(f"--{width} must be a multiple of --heads; got {getattr(self, width)} and {self.heads}")
+        if self.encoder == "transformer" or self.self_attention == "multi-head":
+            self._check_heads()
+
+    def _check_heads(self) -> None:
+        what, width = "--hidden", self.hidden
+        if self.encoder == "none":
+            what, width = "--embedding", self.embedding
+            if self.characters != "none":
+                what, width = "--embedding and --character-hidden together", width + self.character_hidden
+        if width % self.heads:
+            raise OptionError(f"{what} must be a multiple of --heads; got {width} and {self.heads}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from saccade.data import tokens
+from saccade.data import characters, lexicon, tokens
 from saccade.data.labelled import Labelled, LabelledFile
 from saccade.data.labelledcorpus import LabelledBatch, LabelledCorpus
 from saccade.errors import DataError, OptionError, RunError
@@ -20,7 +20,7 @@ from saccade.tasks.classify.learner import ClassifyLearner
 from saccade.tasks.classify.options import ClassifyOptions
 from saccade.tasks.wordvectors import begin_with
 
-TOKENIZER, LABELS = "tokenizer.json", "labels.json"
+TOKENIZER, CHARACTERS, LABELS = "tokenizer.json", "characters.json", "labels.json"
 Parts = tuple[LabelledCorpus, LabelledCorpus]
 
 
@@ -44,8 +44,9 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
         return held_out(start, options.seed, lambda example: str(example.text), self.noun, say, share=10)
 
     def learn(self, start: Start, training: Iterable[Labelled], options: ClassifyOptions) -> LabelCodec:
-        """The tokens of the training part; the labels of the whole file, of which some may be held out alone."""
+        """What stands in the training part; the labels of the whole file, of which some may be held out alone."""
         counts: Counter[str] = Counter()
+        written: Counter[str] = Counter()
         texts = 0
 
         def each() -> Iterator[str]:
@@ -53,26 +54,33 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
             for example in training:
                 texts += 1
                 counts.update(example.labels)
+                if options.characters != "none":
+                    written.update(example.text)
                 yield from example.sentences
 
         vocabulary = tokens.learn(each(), options.level, options.vocab_size, cased=options.cased, least=options.least)
         labels = sorted({label for example in start.train for label in example.labels})
         if len(labels) < 2 - options.several:
             raise DataError(f"{start.train}: expected at least two labels; got {labels[0]!r} alone")
-        return LabelCodec(vocabulary, tuple(labels), tuple(counts[label] for label in labels), texts)
+        alphabet = None if options.characters == "none" else lexicon.learn(written)
+        return LabelCodec(vocabulary, tuple(labels), tuple(counts[label] for label in labels), texts, alphabet)
 
     def write_codec(self, run: Run, codec: LabelCodec) -> None:
-        """A tokenizer and the labels."""
+        """A tokenizer, the labels, and characters where they are read."""
         write_atomic(run.path(TOKENIZER), codec.vocabulary.to_json())
+        if codec.characters is not None:
+            write_atomic(run.path(CHARACTERS), codec.characters.to_json())
         labels = {"labels": codec.labels, "counts": codec.counts, "texts": codec.texts}
         write_atomic(run.path(LABELS), json.dumps(labels, ensure_ascii=False, indent=2) + "\n")
 
     def read_codec(self, run: Run) -> LabelCodec:
-        """A tokenizer and the labels."""
+        """A tokenizer, the labels, and characters where they are read."""
         vocabulary, path = tokens.load(run.path(TOKENIZER)), run.path(LABELS)
+        reads = self.read_options(run, run.read_config()).characters != "none"
+        alphabet = lexicon.load(run.path(CHARACTERS)) if reads else None
         try:
             found = json.loads(path.read_text("utf-8"))
-            return LabelCodec(vocabulary, tuple(found["labels"]), tuple(found["counts"]), int(found["texts"]))
+            return LabelCodec(vocabulary, tuple(found["labels"]), tuple(found["counts"]), int(found["texts"]), alphabet)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: expected labels with their counts; got {error}") from None
 
@@ -80,8 +88,16 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
         self, folder: Path, name: str, examples: Iterable[Labelled], codec: LabelCodec, options: ClassifyOptions
     ) -> LabelledCorpus:
         """Encoded texts."""
-        limits = limits_of(options)
-        return LabelledCorpus(folder, name, examples, codec.vocabulary, codec.labels, limits, several=options.several)
+        return LabelledCorpus(
+            folder,
+            name,
+            examples,
+            codec.vocabulary,
+            codec.labels,
+            limits_of(options),
+            several=options.several,
+            characters=codec.characters,
+        )
 
     def report(self, start: Start, options: ClassifyOptions, parts: Parts, say: Say) -> None:
         """Empty lines, texts that are cut, and labels that are rare."""
@@ -155,6 +171,10 @@ def new_model(options: ClassifyOptions, codec: LabelCodec) -> Classifier:
             hops=options.hops,
             word_dropout=options.word_dropout,
             unknown=tokens.UNKNOWN,
+            characters=0 if codec.characters is None else characters.count(codec.characters),
+            character_embedding=options.character_embedding,
+            character_hidden=options.character_hidden,
+            character_encoder="cnn" if options.characters == "none" else options.characters,
         )
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from saccade.data import lexicon
+from saccade.data import characters, lexicon
 from saccade.data.spans import span_constraints
 from saccade.data.tagged import Tagged, TaggedFile, is_span_scheme
 from saccade.data.taggedcorpus import TagCodec, TaggedBatch, TaggedCorpus, learn_codec
@@ -58,11 +58,11 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
 
     def read_codec(self, run: Run) -> TagCodec:
         """Words, characters and tags."""
-        words, characters = lexicon.load(run.path(WORDS)), lexicon.load(run.path(CHARACTERS))
+        words, alphabet = lexicon.load(run.path(WORDS)), lexicon.load(run.path(CHARACTERS))
         path = run.path(TAGS)
         try:
             found = json.loads(path.read_text("utf-8"))
-            return TagCodec(words, characters, tuple(found["tags"]), bool(found["cased"]), bool(found["spans"]))
+            return TagCodec(words, alphabet, tuple(found["tags"]), bool(found["cased"]), bool(found["spans"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: expected tags; got {error}") from None
 
@@ -127,7 +127,7 @@ def new_model(options: TagOptions, codec: TagCodec) -> Tagger:
         TaggerConfig(
             words=codec.words.size,
             tags=len(codec.tags),
-            characters=0 if options.characters == "none" else codec.character_count,
+            characters=0 if options.characters == "none" else characters.count(codec.characters),
             embedding=options.embedding,
             character_embedding=options.character_embedding,
             character_hidden=options.character_hidden,
