@@ -161,9 +161,8 @@ class Classifier(nn.Module):
             return ids, self.embed
         if forms.shape != ids.shape or characters.dim() != 2:
             came = f"{list(forms.shape)} and {list(characters.shape)}"
-            raise ValueError(
-                f"forms must be shaped like ids, {list(ids.shape)}, characters [form, character]; got {came}"
-            )
+            expected = f"{list(ids.shape)}, and characters [form, character]"
+            raise ValueError(f"forms must be shaped like ids, {expected}; got {came}")
         tokens, dropout = self.embed
         look = self.characters(characters[None])[0]  # each different word is spelled once
         return torch.stack([ids, forms], -1), lambda both: dropout(

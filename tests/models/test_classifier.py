@@ -154,6 +154,70 @@ def test_it_compiles_whole_and_exports(name, documents):
                 torch.testing.assert_close(one, other)
 
 
+def spelled(ids: Tensor, longest: int = 11) -> tuple[Tensor, Tensor]:
+    """Which form each token is, and the characters of seven forms."""
+    torch.manual_seed(5)
+    characters = torch.randint(1, 13, (8, longest)).masked_fill(torch.arange(longest) > torch.arange(8)[:, None] + 2, 0)
+    characters[0] = 0
+    return torch.randint(1, 8, ids.shape).masked_fill(ids == 0, 0), characters
+
+
+def reading(kind: str, *, documents: bool, encoder: str = "gru", dropout: float = 0.0) -> Classifier:
+    torch.manual_seed(3)
+    sizes = {"embedding": 6, "hidden": 10, "layers": 1, "dropout": dropout}
+    characters = {"characters": 13, "character_embedding": 5, "character_hidden": 4, "character_encoder": kind}
+    config = ClassifierConfig(VOCAB, LABELS, "bag", encoder, documents=documents, **sizes, **characters)
+    return Classifier(config).double().eval()
+
+
+every_spelling = pytest.mark.parametrize("kind", ["cnn", "lstm"])
+
+
+@every_spelling
+@both_shapes
+def test_padding_of_characters_has_no_influence(kind, documents):
+    model, (ids, lengths) = reading(kind, documents=documents), batch(documents=documents)
+    forms, characters = spelled(ids)
+    whole = model(ids, lengths, forms, characters)
+    wide = torch.cat([characters, torch.zeros(8, 5, dtype=torch.long)], 1)
+    for one, other in zip(model(ids, lengths, forms.masked_fill(ids == 0, 3), wide), whole, strict=True):
+        close(one, other)
+    for row, length in enumerate(lengths):
+        words, sentences = int(length.max()), int((length > 0).sum())
+        cut = (slice(None, sentences), slice(None, words)) if documents else (slice(None, words),)
+        there, which = torch.cat([forms.new_zeros(1), forms[row][cut].flatten()]).unique(return_inverse=True)
+        alone = characters[there][:, : max(int((characters[there] > 0).sum(1).max()), 1)]
+        found = model(ids[row][cut][None], length[cut[:-1]][None], which[1:].view(1, *ids[row][cut].shape), alone)
+        close(found.logits[0], whole.logits[row])
+
+
+@every_spelling
+@both_shapes
+def test_every_weight_of_the_characters_learns_and_counts(kind, documents):
+    model, (ids, lengths) = reading(kind, documents=documents, encoder="none").train(), batch(documents=documents)
+    forms, characters = spelled(ids)
+    found = model(ids, lengths, forms, characters)
+    loss(found, torch.tensor([1, 0, 4, 2])).backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad.abs().sum() > 0, parameter_name
+    other = characters.clone()
+    other[int(forms.max()), 0] = 12
+    assert not model(ids, lengths, forms, other).logits.equal(found.logits)
+
+
+@every_spelling
+@both_shapes
+def test_a_classifier_of_characters_compiles_whole_and_exports(kind, documents):
+    model, inputs = reading(kind, documents=documents).float(), batch(documents=documents)
+    inputs = (*inputs, *spelled(inputs[0]))
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(allow_rnn=True):
+        compiled = torch.compile(model, fullgraph=True, backend="eager")(*inputs)
+    exported = torch.export.export(model, inputs).module()(*inputs)
+    for found in (compiled, exported):
+        torch.testing.assert_close(found.logits, model(*inputs).logits)
+
+
 def test_the_loss_of_one_label_and_of_several():
     torch.manual_seed(5)
     logits, weights = torch.randn(3, LABELS), torch.rand(LABELS)
@@ -200,6 +264,12 @@ WRONG = {
     "penalty needs the weights of a pooling of several views or readings": lambda: loss(
         made("lstm, bag", documents=True)(*batch(documents=True)), torch.arange(4), penalty=1.0
     ),
+    "forms and characters must be given to a classifier that reads them, and to no other": lambda: made(
+        "lstm, bag", documents=False
+    )(*batch(documents=False), *spelled(batch(documents=False)[0])),
+    "forms must be shaped like ids, [4, 7], and characters [form, character]; got [4, 3] and [8, 11]": lambda: reading(
+        "cnn", documents=False
+    )(*batch(documents=False), *spelled(torch.ones(4, 3, dtype=torch.long))),
     "pooling last needs the states of an lstm or gru alone; got encoder none, self_attention none": lambda: made(
         "none, last", documents=False
     ),

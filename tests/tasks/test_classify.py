@@ -200,10 +200,74 @@ def test_inputs_are_texts_and_for_documents_also_lists(classify_run, tmp_path, t
         trained.parse("[1, 2]")
 
 
+SPELLED = {"characters": "cnn", "character_embedding": 3, "character_hidden": 4}
+
+
+@pytest.mark.parametrize("kind", ["cnn", "lstm"])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_classifier_that_reads_characters(tmp_path, train, films, reviews, kind, several):
+    options = ClassifyOptions(documents=several, several=several, **TINY, **SPELLED | {"characters": kind})
+    paths = (reviews if several else films,)
+    trained = train(tmp_path / "run", options, *paths, valid=paths)
+    assert (tmp_path / "run" / "characters.json").is_file()
+    again, examples = load(tmp_path / "run"), list(LabelledFile(paths, several=several))
+    texts = [*(example.sentences for example in examples), *TEXTS, "", " ", "a  film", "superbest"]
+    for text, one, other in zip(texts, trained.answer(texts), again.answer(texts), strict=True):
+        same(one, other, within=0)
+        same(one, trained(text))
+    assert trained.evaluate(examples).loss == pytest.approx(naive(trained, examples)[0], rel=1e-4)
+    kept = Run(tmp_path / "run").read_config()["scores"]
+    assert kept["loss"] == pytest.approx(trained.evaluate(examples).loss, rel=1e-5)
+
+
+def test_characters_are_those_of_the_text_and_words_are_not(tmp_path, train, films):
+    trained = train(tmp_path / "run", ClassifyOptions(**TINY, **SPELLED, learning_rate=0.05), films)
+    small, capital, unseen, other = trained.answer(["a fine film", "a fIne film", "a quux film", "a quuf film"])
+    assert capital.source == small.source  # the same word, in small letters
+    assert capital.probabilities != small.probabilities
+    assert unseen.probabilities != other.probabilities
+    without = train(tmp_path / "other", ClassifyOptions(**TINY, learning_rate=0.05), films)
+    small, capital, unseen, other = without.answer(["a fine film", "a fIne film", "a quux film", "a quuf film"])
+    assert capital.probabilities == small.probabilities
+    assert unseen.probabilities == other.probabilities
+    assert not (tmp_path / "other" / "characters.json").exists()
+
+
+@pytest.mark.parametrize("text", [None, "", "3", '["a", "a"]'])
+def test_broken_characters_are_named(tmp_path, train, films, text):
+    train(tmp_path / "run", ClassifyOptions(**TINY, **SPELLED), films)
+    path = tmp_path / "run" / "characters.json"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(RunError, match=r"characters\.json: expected a lexicon; got .+"):
+        load(tmp_path / "run")
+
+
+def test_a_run_from_before_there_were_characters(tmp_path, train, films):
+    trained = train(tmp_path / "run", ClassifyOptions(**TINY), films)
+    run = Run(tmp_path / "run")
+    config = run.read_config()
+    for name in SPELLED:
+        del config["options"][name]
+    run.write_config(config)
+    for one, other in zip(trained.answer(TEXTS), load(tmp_path / "run").answer(TEXTS), strict=True):
+        same(one, other, within=0)
+    train(tmp_path / "child", ClassifyOptions(), films, parent=tmp_path / "run")
+    with pytest.raises(OptionError, match=r"^--characters must stay none, with which .* was made; got cnn$"):
+        train(tmp_path / "refused", ClassifyOptions(characters="cnn"), films, parent=tmp_path / "run")
+
+
+def test_a_model_that_reads_characters_is_fine_tuned(tmp_path, train, films):
+    trained = train(tmp_path / "run", ClassifyOptions(**TINY, **SPELLED), films)
+    child = train(tmp_path / "child", ClassifyOptions(learning_rate=1e-9), films, parent=tmp_path / "run")
+    for one, other in zip(child.answer(TEXTS), trained.answer(TEXTS), strict=True):
+        same(one, other, within=1e-3)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {},
+        {**SPELLED, "encoder": "none", "attention": "bag"},
         {"attention": "structured-self-attention", "penalty": 0.1, "encoder": "gru", "word_dropout": 0.3},
         {"encoder": "transformer", "self_attention": "additive", "balance": True, "smoothing": 0.1},
     ],
@@ -213,7 +277,8 @@ def test_resumed_it_ends_with_the_same_bits(resumed, films, options):
 
 
 def test_a_resumed_document_classifier_ends_with_the_same_bits(resumed, reviews):
-    resumed(ClassifyOptions(**TINY, documents=True, several=True, balance=True), reviews)
+    characters = {**SPELLED, "characters": "lstm"}
+    resumed(ClassifyOptions(**TINY, **characters, documents=True, several=True, balance=True), reviews)
 
 
 def test_a_run_holds_what_it_should(classify_run):
@@ -423,6 +488,13 @@ def test_uneven_labels_and_long_texts_are_told(tmp_path, train):
         ({"smoothing": 1.0}, r"^--smoothing must be at least 0 and below 1; got 1.0$"),
         ({"word_dropout": -0.1}, r"^--word-dropout must be at least 0 and below 1; got -0.1$"),
         ({"vectors": "v", "level": "char"}, r"^--vectors needs --level word; got char$"),
+        ({"characters": "cnn", "level": "bpe"}, r"^--characters needs --level word; got bpe$"),
+        ({"character_hidden": 5}, r"^--character-hidden must be even, .*; got 5$"),
+        ({"character_embedding": 0}, r"^--character-embedding must be at least 1; got 0$"),
+        (
+            {"self_attention": "multi-head", "encoder": "none", "characters": "cnn", "embedding": 4, "heads": 4},
+            r"^--embedding and --character-hidden together must be a multiple of --heads; got 54 and 4$",
+        ),
         ({"vocab_size": 4}, r"^--vocab-size must be at least 5; got 4$"),
         ({"level": "bpe", "vocab_size": 299}, r"^--vocab-size must be at least 300; got 299$"),
         ({"max_sentences": 0}, r"^--max-sentences must be at least 1; got 0$"),
