@@ -218,6 +218,7 @@ def test_a_classifier_that_reads_characters(tmp_path, train, films, reviews, kin
     assert trained.evaluate(examples).loss == pytest.approx(naive(trained, examples)[0], rel=1e-4)
     kept = Run(tmp_path / "run").read_config()["scores"]
     assert kept["loss"] == pytest.approx(trained.evaluate(examples).loss, rel=1e-5)
+    assert trained.model(**trained.sample()).logits.shape == (2, len(trained.codec.labels))
 
 
 def test_characters_are_those_of_the_text_and_words_are_not(tmp_path, train, films):
