@@ -153,6 +153,13 @@ class Classifier(nn.Module):
             sentences = None
         return Classified(self.output(self.dropout(vector)), words, sentences)
 
+    @property
+    def tokens(self) -> TokenEmbedding:
+        """The vectors of the tokens."""
+        tokens = self.embed[0]
+        assert isinstance(tokens, TokenEmbedding)
+        return tokens
+
     def _embedding(self, ids: Tensor, forms: Tensor | None, characters: Tensor | None) -> tuple[Tensor, Embed]:
         """What stands for each token, and what makes a vector of it."""
         if self.characters is None or forms is None or characters is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from saccade.data.labelledcorpus import LabelledBatch
+from saccade.layers.adversarial import adversarial_loss
 from saccade.models.classifier import Classified, Classifier, loss
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.classify.options import ClassifyOptions
@@ -72,17 +73,21 @@ class ClassifyLearner(Learner[LabelledBatch]):
         self.class_weights: Tensor | None
 
     def objective(self, batch: LabelledBatch) -> Objective:
-        """The mean loss of a text."""
-        options = self.options
-        said = self._said(batch, need_weights=options.penalty > 0)
-        found = loss(
-            said,
-            batch.labels,
-            class_weights=self.class_weights,
-            smoothing=options.smoothing,
-            penalty=options.penalty,
-        )
-        counted = count(said.logits.detach(), batch.labels)
+        """The mean loss of a text; of adversarial training both its losses, summed."""
+        options, passes = self.options, []
+
+        def lost() -> Tensor:
+            passes.append(self._said(batch, need_weights=options.penalty > 0))
+            return loss(
+                passes[-1],
+                batch.labels,
+                class_weights=self.class_weights,
+                smoothing=options.smoothing,
+                penalty=options.penalty,
+            )
+
+        found = adversarial_loss(self.model.tokens, lost, options.adversarial) if options.adversarial else lost()
+        counted = count(passes[0].logits.detach(), batch.labels)
         return Objective(found, counted.loss.sum(), counted.loss.new_tensor(len(counted.loss)))
 
     def _said(self, batch: LabelledBatch, *, need_weights: bool) -> Classified:

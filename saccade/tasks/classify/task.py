@@ -11,7 +11,6 @@ from saccade.data.labelled import Labelled, LabelledFile
 from saccade.data.labelledcorpus import LabelledBatch, LabelledCorpus
 from saccade.errors import DataError, OptionError, RunError
 from saccade.files import write_atomic
-from saccade.layers.embedding import TokenEmbedding
 from saccade.models.classifier import Classifier, ClassifierConfig
 from saccade.runs import Run
 from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_lines
@@ -131,10 +130,8 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
         """Take word vectors where the options name some."""
         if options.vectors is None:
             return
-        table = model.embed[0]
-        assert isinstance(table, TokenEmbedding)
         named = [codec.vocabulary.label(i) for i in range(codec.vocabulary.size)]
-        begin_with(table.load, options.embedding, options.vectors, named, say)
+        begin_with(model.tokens.load, options.embedding, options.vectors, named, say)
 
     def learner(self, model: Classifier, options: ClassifyOptions, codec: LabelCodec) -> ClassifyLearner:
         """Cross-entropy."""
