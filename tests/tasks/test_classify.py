@@ -269,6 +269,7 @@ def test_a_model_that_reads_characters_is_fine_tuned(tmp_path, train, films):
     [
         {},
         {**SPELLED, "encoder": "none", "attention": "bag"},
+        {**SPELLED, "adversarial": 0.5, "self_attention": "scaled-dot"},
         {"attention": "structured-self-attention", "penalty": 0.1, "encoder": "gru", "word_dropout": 0.3},
         {"encoder": "transformer", "self_attention": "additive", "balance": True, "smoothing": 0.1},
     ],
@@ -279,7 +280,8 @@ def test_resumed_it_ends_with_the_same_bits(resumed, films, options):
 
 def test_a_resumed_document_classifier_ends_with_the_same_bits(resumed, reviews):
     characters = {**SPELLED, "characters": "lstm"}
-    resumed(ClassifyOptions(**TINY, **characters, documents=True, several=True, balance=True), reviews)
+    options = {"documents": True, "several": True, "balance": True, "adversarial": 1.0}
+    resumed(ClassifyOptions(**TINY, **characters, **options), reviews)
 
 
 def test_a_run_holds_what_it_should(classify_run):
@@ -486,6 +488,7 @@ def test_uneven_labels_and_long_texts_are_told(tmp_path, train):
             r"^--penalty needs --attention structured-self-attention or multi-hop, .*; got context-vector$",
         ),
         ({"penalty": -1.0}, r"^--penalty must be at least 0; got -1.0$"),
+        ({"adversarial": -1.0}, r"^--adversarial must be at least 0; got -1.0$"),
         ({"smoothing": 1.0}, r"^--smoothing must be at least 0 and below 1; got 1.0$"),
         ({"word_dropout": -0.1}, r"^--word-dropout must be at least 0 and below 1; got -0.1$"),
         ({"vectors": "v", "level": "char"}, r"^--vectors needs --level word; got char$"),
