@@ -30,7 +30,7 @@ def arguments(description: str, out: str) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--out", type=Path, default=HERE / "results" / out)
     parser.add_argument("--work", type=Path, default=HERE / "work" / out.removesuffix(".json"))
-    parser.add_argument("--jobs", type=int, default=max((os.cpu_count() or 2) - 0, 1), help="trainings side by side")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="trainings side by side")
     parser.add_argument(
         "--only", default="", help="only trials whose name holds this; the table is written when all are done"
     )
@@ -45,7 +45,10 @@ def train(
     tests: dict[str, Sequence[Path]],
     columns: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Train as the command line would, and measure on each test: figures, seconds and peak memory of this process."""
+    """Train as the command line would, and measure on each test: figures, seconds and peak memory of this process.
+
+    `cpu_seconds` are those that a core was busy, which trainings side by side and a busy machine change little.
+    """
     import torch
 
     from saccade.training.fit import fit
@@ -58,9 +61,9 @@ def train(
         return task.files(tuple(paths), names, options) if paths else None
 
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         trained = fit(Path(folder) / "run", options, Start(files(train), files(valid)), device="cpu")
-        seconds = time.perf_counter() - started
+        seconds, busy = time.perf_counter() - started, time.process_time() - busy
         config = json.loads((Path(folder) / "run" / "config.json").read_text())
         figures = {name: vars(trained.evaluate(files(paths))) for name, paths in tests.items()}
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -69,6 +72,7 @@ def train(
         "validation": config["scores"],
         "tests": figures,
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(busy, 1),
         "peak_mib": round(megabytes),
         "parameters": parameters,
     }
