@@ -3,9 +3,9 @@
 usage: python benchmarks/classification.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
 
 TREC and SST-2 have test parts; MR and SUBJ are measured in ten folds, movie reviews in five rotations of their folds
-(two to test, the rest to train). Of each training part a tenth is held out to choose the best round by; nothing was
-tuned on a test part. Three seeds where there is one test part; ± is the standard deviation over folds or seeds. Writes JSON and prints the
-table of the README.
+(two to test, one to validate, the rest to train). Of each other training part a tenth is held out to choose the best
+round by; nothing was tuned on a test part. Three seeds where there is one test part; ± is the standard deviation over
+folds or seeds. Writes JSON and prints the table of the README.
 """
 
 import random
