@@ -49,7 +49,8 @@ Rows = list[tuple[str, str]]
 
 def read(path: Path, encoding: str) -> Rows:
     """The lines of a file of `label SPACE text`."""
-    lines = (line.split(" ", 1) for line in path.read_text(encoding).splitlines() if line.strip())
+    # Not by splitlines, to which some characters of latin-1 are line ends.
+    lines = (line.split(" ", 1) for line in path.read_text(encoding).split("\n") if line.strip())
     return [(label, text.strip()) for label, text in lines]
 
 
