@@ -27,6 +27,6 @@ def test_every_kind_is_drawn_where_it_is_asked_for(drawing, tmp_path, capsys):
 
 def test_what_is_no_drawing_is_refused(tmp_path):
     for where in ({"terminal": True}, {"terminal": False, "png": tmp_path / "a.png"}):
-        with pytest.raises(TypeError, match=r"a drawing must be an AttentionMap, a ShadedText or .*; got list"):
+        with pytest.raises(TypeError, match=r"a drawing must be an AttentionMap, a ShadedText, .* or Layers; got list"):
             draw([[0.5]], **where)
     assert not list(tmp_path.iterdir())
