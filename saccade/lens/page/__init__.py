@@ -13,9 +13,13 @@ from typing import NamedTuple
 from saccade.files import write_atomic
 from saccade.lens.drawings import Drawing
 from saccade.lens.maps import readable
-from saccade.lens.page.data import SCALE, data_of
+from saccade.lens.page.data import SCALE, examples_of
 
-SCRIPTS = ("examples.js", "map.js", "text.js", "series.js", "table.js", "start.js")  # in the order they run
+SCRIPTS = (  # in the order they run
+    *("examples.js", "map.js", "text.js", "series.js", "table.js"),
+    *("weights.js", "plane.js", "strips.js", "grid.js", "image.js", "curves.js", "vector.js", "layers.js"),
+    "start.js",
+)
 
 
 class Figure(NamedTuple):
@@ -37,7 +41,8 @@ def save(drawings: Sequence[Drawing], path: Path | str, *, title: str) -> None:
     """Save `drawings`, of any kinds, as one HTML page that needs neither network nor server.
 
     The page lists the examples and draws the chosen one: a heat map with its input shaded by what each token of the
-    output looked at, a text shaded by its weights, or series over the times that were looked at. The file is written
+    output looked at, a text shaded by its weights, series over the times that were looked at, or all heads of a model,
+    the largest weights of each row where all would be more than a page can hold. The file is written
     whole or not at all, and the same drawings give the same bytes. Tokens are data: whatever they hold, no browser
     runs it.
 
@@ -48,11 +53,35 @@ def save(drawings: Sequence[Drawing], path: Path | str, *, title: str) -> None:
     write_atomic(path, render(drawings, title=title))
 
 
+class Embedded(NamedTuple):
+    """A page inside a notebook, which shows it where it is the value of a cell."""
+
+    page: str
+    title: str
+    height: int  # pixels
+
+    def _repr_html_(self) -> str:
+        # Without allow-same-origin the page cannot reach the notebook, whatever it holds.
+        inner = html.escape(self.page)
+        allowed = 'sandbox="allow-scripts allow-downloads" allow="clipboard-write"'
+        look = f'style="width:100%;height:{self.height}px;border:0" title="{html.escape(readable(self.title))}"'
+        return f'<iframe {allowed} {look} srcdoc="{inner}"></iframe>'
+
+
+def embedded(drawings: Sequence[Drawing] | Drawing, *, title: str = "Attention", height: int = 720) -> Embedded:
+    """`drawings`, or one, as a page within a notebook, in a frame of its own: any number of them in one notebook.
+
+    Raises:
+        ValueError: there are no drawings.
+    """
+    return Embedded(render(drawings if isinstance(drawings, list) else [drawings], title=title), title, height)
+
+
 def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | None = None) -> str:
     """The page that `save` writes, or with a table one that compares; None stands for a row without a drawing."""
     if not drawings:
         raise ValueError("a page needs at least one drawing; got none")
-    data = {"scale": SCALE, "examples": [data_of(drawing) for drawing in drawings], "table": table and table._asdict()}
+    data = {"scale": SCALE, "examples": examples_of(drawings), "table": table and table._asdict()}
     style, script = _part("style.css"), "".join(_part(name) for name in SCRIPTS)
     parts = {
         "policy": _policy(script, style),
