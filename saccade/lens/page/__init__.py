@@ -15,11 +15,16 @@ from saccade.lens.drawings import Drawing
 from saccade.lens.maps import readable
 from saccade.lens.page.data import SCALE, examples_of
 
-SCRIPTS = (  # in the order they run
-    *("examples.js", "map.js", "text.js", "series.js", "table.js"),
-    *("weights.js", "plane.js", "strips.js", "grid.js", "image.js", "curves.js", "vector.js", "layers.js"),
-    "start.js",
-)
+SCRIPTS = {  # of each kind of drawing, in the order they run; a page carries those of its kinds
+    "none": (),
+    "map": ("map.js",),
+    "text": ("text.js",),
+    "series": ("series.js",),
+    "layers": (
+        *("weights.js", "plane.js", "strips.js", "grid.js"),
+        *("image.js", "curves.js", "vector.js", "layers.js"),
+    ),
+}
 
 
 class Figure(NamedTuple):
@@ -81,8 +86,9 @@ def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | Non
     """The page that `save` writes, or with a table one that compares; None stands for a row without a drawing."""
     if not drawings:
         raise ValueError("a page needs at least one drawing; got none")
-    data = {"scale": SCALE, "examples": examples_of(drawings), "table": table and table._asdict()}
-    style, script = _part("style.css"), "".join(_part(name) for name in SCRIPTS)
+    examples = examples_of(drawings)
+    data = {"scale": SCALE, "examples": examples, "table": table and table._asdict()}
+    style, script = _part("style.css"), _script({str(example["kind"]) for example in examples}, table is not None)
     parts = {
         "policy": _policy(script, style),
         "title": html.escape(readable(title)),
@@ -92,6 +98,14 @@ def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | Non
     }
     # In one pass, so that a token named like a part of the template stays a token.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _part("page.html"))
+
+
+def _script(kinds: set[str], compared: bool) -> str:
+    own = [name for kind, names in SCRIPTS.items() if kind in kinds for name in names]
+    names = ["examples.js", *own, *(["table.js"] if compared else []), "start.js"]
+    lines = "".join(_part(name) for name in names).splitlines()
+    # Comments are for who reads the source.
+    return "".join(line.strip() + "\n" for line in lines if line.strip() and not line.lstrip().startswith("//"))
 
 
 def _part(name: str) -> str:

@@ -1,5 +1,6 @@
 // A whole model: which heads are looked at, what is shown of their weights, and what is told of it.
 const TABLED = 50;  // rows of the table
+const FEW = 200, LONG = 2000;  // columns that are shown, of more than so many
 const looking = { example: null, chosen: [], most: false, row: null, column: null, hovered: null, view: null };
 
 views.layers = {
@@ -13,6 +14,9 @@ views.layers = {
     fillChoices("figure", example.figures.map((figure) => figure.name));
     find("words").parentNode.hidden = !example.axes.some((axis) => axis.names);
     find("special").parentNode.hidden = !example.axes.some((axis) => axis.special.length);
+    const longest = example.axes.reduce((most, axis) => Math.max(most, axis.labels.length), 0);
+    find("columns").parentNode.hidden = longest <= FEW;
+    find("columns").value = longest > LONG ? "most" : "all";
     find("grid-details").hidden = example.sites.length === 1 && example.sites[0].heads.length < 2;
     drawGrid();
     drawCurves();
@@ -100,12 +104,18 @@ function relook(otherHead = false) {
   if (words) whole = inWords(whole, axes.source, axes.target);
   const shown = { source: axisView(axes.source, words, special), target: axisView(axes.target, words, special) };
   const { places: down } = shown.target, { places: across } = shown.source, least = Number(find("least").value) ** 2;
-  const matrix = cut(whole, down, across, least, special === "renormalised");
+  let matrix = cut(whole, down, across, least, special === "renormalised");
+  const fewer = find("columns").value === "most" && matrix.columns > FEW;
+  if (fewer) {
+    const [most, kept] = mostOfMatrix(matrix, FEW);
+    matrix = most;
+    shown.source = someOf(shown.source, kept);
+  }
   looking.view = { ...shown, matrix, top: scaleEnd(largest(matrix.values)) };
   find("least-said").textContent = least ? shortly(least) : "0";
   find("chosen-name").textContent = chosenName();
   find("top").textContent = looking.view.top;
-  find("left-out").textContent = leftOut(site, whole, special);
+  find("left-out").textContent = leftOut(site, whole, special, fewer ? matrix : null);
   const clamp = (place, count) => place === null || place < count ? place : null;
   looking.row = clamp(looking.row, matrix.rows);
   looking.column = clamp(looking.column, matrix.columns);
@@ -126,7 +136,7 @@ function axisView(axis, words, special) {
   let odd = marked;
   if (grouped) {
     const plain = new Set(axis.words.filter((_, place) => !marked.has(place)));
-    odd = new Set(labels.keys().filter((word) => !plain.has(word)));
+    odd = new Set([...labels.keys()].filter((word) => !plain.has(word)));
   }
   const places = [...labels.keys()].filter((place) => special === "shown" || !odd.has(place));
   const image = grouped ? null : axis.image;
@@ -135,11 +145,23 @@ function axisView(axis, words, special) {
     at: image ? new Map(places.map((place, at) => [place, at])) : null };
 }
 
-function leftOut(site, whole, special) {
-  const said = [], share = meanOf([...whole.rest]), count = looking.example.axes[site.source].labels.length;
+function someOf(axis, kept) {
+  const places = kept.map((at) => axis.places[at]);
+  return { ...axis, labels: kept.map((at) => axis.labels[at]), places,
+    special: new Set(kept.map((at, now) => axis.special.has(at) ? now : -1)),
+    at: axis.at && new Map(places.map((place, at) => [place, at])) };
+}
+
+function leftOut(site, whole, special, fewer) {
+  const said = [], share = meanOf([...whole.rest]), of = (part) => `${shortly(Math.min(part, 1) * 100)}% on average`;
+  const count = looking.example.axes[site.source].labels.length;
   if (site.k !== null && site.k < count) {
-    const part = share >= 0.001 ? `${shortly(Math.min(share, 1) * 100)}% on average` : "less than 0.1%";
+    const part = share >= 0.001 ? of(share) : "less than 0.1%";
     said.push(`Top ${site.k} of ${count.toLocaleString("en")} per row and head; the rest, ${part}, is left out.`);
+  }
+  if (fewer) {
+    const all = count.toLocaleString("en"), held = of(meanOf([...fewer.rest]));
+    said.push(`Shown are the ${fewer.columns} columns of ${all} looked at most; rows leave out ${held}.`);
   }
   if (special === "hidden") said.push("Special tokens are hidden; the other weights are as they were.");
   if (special === "renormalised") said.push("Special tokens are hidden; each row is divided by what it still holds.");
@@ -216,7 +238,7 @@ function tabulate() {
 
 find("layer").addEventListener("change", chooseSite);
 find("head").addEventListener("change", () => { if (find("head").value !== "several") chooseFromLists(); });
-for (const id of ["words", "special", "least"]) {
+for (const id of ["words", "special", "columns", "least"]) {
   find(id).addEventListener("input", () => {
     if (id !== "least") Object.assign(looking, { row: null, column: null });
     relook();

@@ -1,5 +1,6 @@
 // The map of a chosen head: only what is in sight is drawn, so that it may be of any size.
 const plane = { cell: 16, left: 0, top: 0, colours: null };
+const UPRIGHT = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}]/u;
 const SMALLEST_LABEL = 10, LONGEST_LABEL = 150;  // pixels
 
 // 256 colours from paper to deep, as the style sheet has them just now.
@@ -33,15 +34,15 @@ function layPlane() {
   const { source, target, matrix } = looking.view, box = find("plane"), pen = find("plane-canvas").getContext("2d");
   const wide = (labels) => labels.reduce((most, label) => Math.max(most, pen.measureText(label.slice(0, 40)).width), 0);
   const room = box.clientWidth, zoom = Number(find("zoom").value);
-  pen.font = fontOf(12);
-  plane.left = Math.min(wide(target.labels) + 12, LONGEST_LABEL, room / 3);
+  pen.font = fontOf(13);
+  plane.left = Math.min(wide(target.labels) + 14, LONGEST_LABEL, room / 3);
   const fit = (room - plane.left) / Math.max(matrix.columns, 1);
   plane.cell = zoom || Math.max(2, Math.min(26, Math.floor(fit)));
   const labelled = plane.cell >= SMALLEST_LABEL;
   if (!labelled) plane.left = 12;
   const size = Math.min(plane.cell * 0.85, 13);
-  plane.flat = labelled && source.labels.every((label) => wide([label]) * size / 12 < plane.cell);
-  plane.top = !labelled ? 12 : plane.flat ? size + 8 : Math.min(wide(source.labels) * size / 12 + 10, LONGEST_LABEL);
+  plane.flat = labelled && wide(source.labels) * size / 13 < plane.cell * 0.8;
+  plane.top = !labelled ? 12 : plane.flat ? size + 8 : Math.min(wide(source.labels) * size / 13 + 12, LONGEST_LABEL);
   const width = plane.left + matrix.columns * plane.cell, height = plane.top + matrix.rows * plane.cell;
   find("plane-size").style.width = `${width}px`;
   find("plane-size").style.height = `${height}px`;
@@ -120,9 +121,10 @@ function drawLabels(pen, rows, columns) {
     if (x < plane.left) continue;
     pen.save();
     pen.translate(x, plane.top - 5);
-    if (plane.flat) {
+    if (plane.flat || upright(source.labels[column])) {
       pen.textAlign = "center";
-      pen.fillText(source.labels[column], 0, -size / 2);
+      const signs = plane.flat ? [source.labels[column]] : [...source.labels[column]];
+      signs.forEach((sign, at) => pen.fillText(sign, 0, (at + 0.5 - signs.length) * size * 1.1));
     } else {
       pen.rotate(-Math.PI / 2);
       pen.textAlign = "left";
@@ -131,6 +133,9 @@ function drawLabels(pen, rows, columns) {
     pen.restore();
   }
 }
+
+// Short Chinese and the like stands, one character below the other.
+const upright = (label) => label.length <= 8 && [...label].every((sign) => UPRIGHT.test(sign));
 
 function fitted(pen, label, room) {
   if (pen.measureText(label).width <= room) return label;

@@ -98,7 +98,7 @@ function inWords(matrix, source, target) {
   });
 }
 
-// Some rows and columns of a matrix, without weights below `least`; what is cut counts as left out, the columns do not.
+// Some rows and columns of a matrix, without weights below `least`, which count as left out.
 function cut(matrix, rows, columns, least, renormalise) {
   const number = new Int32Array(matrix.columns).fill(-1), rest = new Float32Array(rows.length);
   columns.forEach((column, place) => { number[column] = place; });
@@ -115,6 +115,20 @@ function cut(matrix, rows, columns, least, renormalise) {
       else add(number[key], value);
     }, 1 / total[place]);
   });
+}
+
+// The columns that were looked at most, in their order; what the others had counts as left out.
+function mostOfMatrix(matrix, count) {
+  const sums = new Float64Array(matrix.columns), number = new Int32Array(matrix.columns).fill(-1);
+  matrix.keys.forEach((key, at) => { sums[key] += matrix.values[at]; });
+  const kept = [...sums.keys()].filter((key) => sums[key] > 0).sort((a, b) => sums[b] - sums[a]).slice(0, count);
+  kept.sort((a, b) => a - b).forEach((key, place) => { number[key] = place; });
+  const rest = matrix.rest.slice();
+  const cutDown = gathered(matrix.rows, kept.length, rest, (row, add) => eachOf(matrix, row, (key, value) => {
+    if (number[key] < 0) rest[row] += value;
+    else add(number[key], value);
+  }));
+  return [cutDown, kept];
 }
 
 const rowOfMatrix = (matrix, row) => {
