@@ -226,3 +226,18 @@ def choices(names: Sequence[str]) -> str:
     """
     shown = [*names[:6], "...", names[-1]] if len(names) > 8 else names
     return f"one of {', '.join(shown) or 'those given, which are none'}"
+
+
+def short_names(drawn: Layers) -> list[str]:
+    """The names of the sites without the parts between dots that all of them share, but for one before what differs.
+
+    >>> short_names(layers(site(f"model.layers.{n}.attention", "", "", np.zeros((1, 0, 0))) for n in range(2)))
+    ['layers.0', 'layers.1']
+    """
+    parts = [one.name.split(".") for one in drawn.sites]
+    fewest = min(len(part) for part in parts)
+    before = next((at for at in range(fewest) if len({part[at] for part in parts}) > 1), fewest)
+    behind = next((at for at in range(fewest - before) if len({part[-1 - at] for part in parts}) > 1), fewest - before)
+    if before == fewest:
+        return [one.name for one in drawn.sites]
+    return [".".join(part[max(before - 1, 0) : len(part) - behind]) for part in parts]

@@ -292,3 +292,54 @@ def map_of(one: Site, head: int = 0) -> AttentionMap:
     ('x', 'y')
     """
     return AttentionMap(one.source.labels, one.target.labels, dense(only(one, head))[0])
+
+
+def thumbnails(one: Site, side: int) -> NDArray[np.float32]:
+    """Each head in at most `side` by `side` cells [head, row, column]: the largest weight of those that share a cell.
+
+    >>> from saccade.lens.heads import site
+    >>> thumbnails(site("a", "wxyz", "v", [[[0.1, 0.2, 0.3, 0.4]]]), 2).round(1).tolist()
+    [[[0.20000000298023224, 0.4000000059604645]]]
+    """
+    rows, columns = len(one.target.labels), len(one.source.labels)
+    high, wide = min(rows, side), min(columns, side)
+    small = np.zeros((len(one.heads), high, wide), np.float32)
+    weights = one.weights
+    if isinstance(weights, Top):
+        keys, values = weights.keys, weights.weights
+    else:
+        keys, values = np.arange(columns, dtype=np.int32), weights
+    head, row, _ = np.ogrid[: len(one.heads), :rows, :1]
+    place = np.broadcast_arrays(head, row * high // max(rows, 1), keys * wide // max(columns, 1))
+    np.maximum.at(small, tuple(place), values)
+    return small
+
+
+def row_of(one: Site, head: int, row: int) -> NDArray[np.float32]:
+    """One row of one head [key]; what top weights leave out is zero.
+
+    >>> from saccade.lens.heads import site
+    >>> row_of(site("a", "xy", "z", [[[0.75, 0.25]]]), 0, 0).tolist()
+    [0.75, 0.25]
+    """
+    weights = one.weights
+    if not isinstance(weights, Top):
+        return np.asarray(weights[head, row])
+    full = np.zeros(len(one.source.labels), np.float32)
+    np.maximum.at(full, weights.keys[head, row], weights.weights[head, row])
+    return full
+
+
+def left_out(one: Site) -> str:
+    """How much of the weights a site lacks, in words for a reader; empty if nothing.
+
+    >>> from saccade.lens.heads import site
+    >>> left_out(site("a", "xyz", "v", [[[0.9]]], keys=[[[1]]]))
+    'top 1 of 3 per row; the rest, 10% on average, is left out'
+    """
+    weights, columns = one.weights, len(one.source.labels)
+    if not isinstance(weights, Top) or weights.keys.shape[2] >= columns:
+        return ""
+    share = float(weights.rest.mean()) if weights.rest.size else 0.0
+    rest = f"{min(share, 1) * 100:.3g}% on average" if share >= 0.001 else "less than 0.1%"
+    return f"top {weights.keys.shape[2]} of {columns:,} per row; the rest, {rest}, is left out"

@@ -73,13 +73,13 @@ class Embedded(NamedTuple):
         return f'<iframe {allowed} {look} srcdoc="{inner}"></iframe>'
 
 
-def embedded(drawings: Sequence[Drawing] | Drawing, *, title: str = "Attention", height: int = 720) -> Embedded:
-    """`drawings`, or one, as a page within a notebook, in a frame of its own: any number of them in one notebook.
+def embedded(drawings: Sequence[Drawing], *, title: str = "Attention", height: int = 720) -> Embedded:
+    """`drawings` as a page within a notebook, in a frame of its own: any number of them in one notebook.
 
     Raises:
         ValueError: there are no drawings.
     """
-    return Embedded(render(drawings if isinstance(drawings, list) else [drawings], title=title), title, height)
+    return Embedded(render(drawings, title=title), title, height)
 
 
 def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | None = None) -> str:

@@ -2,20 +2,8 @@
 const THUMB = 56;  // pixels at most
 const grid = { at: [0, 0], items: [], watch: null };
 
-// What names of layers do not share: "model.layers.3.attention" among its like is "layers.3".
-function shortNames(names) {
-  const parts = names.map((name) => name.split(".")), [first] = parts;
-  const same = (at) => parts.every((part) => part.at(at) === first.at(at));
-  let head = 0, tail = 0;
-  const fewest = Math.min(...parts.map((part) => part.length));
-  while (head < fewest && same(head)) head++;
-  while (tail < fewest - head && same(-1 - tail)) tail++;
-  if (names.length < 2 || head === fewest) return names;
-  return parts.map((part) => part.slice(Math.max(head - 1, 0), part.length - tail).join("."));
-}
-
 function drawGrid() {
-  const { example } = looking, short = shortNames(example.sites.map((site) => site.name));
+  const { example } = looking;
   grid.watch?.disconnect();
   grid.watch = new IntersectionObserver((seen) => {
     for (const { isIntersecting, target } of seen) {
@@ -26,9 +14,9 @@ function drawGrid() {
   }, { rootMargin: "200px" });
   grid.most = example.sites.reduce((most, site) => Math.max(most, largest(site.units)), 0) || 1;
   grid.items = example.sites.map((site, place) => site.heads.map((name, head) => headItem(site, place, name, head)));
-  find("heads").style.setProperty("--longest", short.reduce((most, name) => Math.max(most, name.length), 0));
+  find("heads").style.setProperty("--longest", example.sites.reduce((most, site) => Math.max(most, site.short.length), 0));
   find("heads").replaceChildren(...example.sites.map((site, place) => {
-    const line = make("div", "line"), label = make("div", "site", short[place]);
+    const line = make("div", "line"), label = make("div", "site", site.short);
     label.title = site.name;
     line.setAttribute("role", "group");
     line.setAttribute("aria-label", site.name);

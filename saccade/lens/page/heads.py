@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.lens.heads import Curve, Layers, Measured, Site, Top, top
+from saccade.lens.heads import Curve, Layers, Measured, Site, Top, short_names, top
 from saccade.lens.maps import readable, visible
 from saccade.lens.page.image import png, small
 from saccade.lens.tokens import Patches, Tokens
@@ -35,8 +35,8 @@ def layers_data(drawing: Layers, room: int = ROOM) -> dict[str, object]:
         "kind": "layers",
         "axes": [_axis(axis) for _, axis in axes.values()],
         "sites": [
-            {"source": axes[_key(one.source)][0], "target": axes[_key(one.target)][0], **_site(one, k)}
-            for one in drawing.sites
+            {"source": axes[_key(one.source)][0], "target": axes[_key(one.target)][0], "short": short, **_site(one, k)}
+            for one, short in zip(drawing.sites, map(readable, short_names(drawing)), strict=True)
         ],
         "figures": [_figure(measured) for measured in drawing.figures],
         "curves": [_curve(curve) for curve in drawing.curves],
@@ -65,7 +65,7 @@ def _characters(sites: Sequence[Site], k: int | None) -> int:
 def _bytes(one: Site, k: int | None) -> int:
     rows, keys = len(one.heads) * len(one.target.labels), len(one.source.labels)
     if isinstance(one.weights, Top):
-        given = one.weights.keys.shape[2]
+        given: int = one.weights.keys.shape[2]
         return rows * (min(given, k or given) * _width(keys) + 1)
     return rows * keys * 2 if _is_whole(keys, k) else rows * ((k or 0) * _width(keys) + 1)
 

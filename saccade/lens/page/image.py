@@ -18,7 +18,7 @@ def small(pixels: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
     factor = min(-(-max(pixels.shape[:2]) // side), *pixels.shape[:2])
     height, width = (length // factor for length in pixels.shape[:2])
     squares = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
-    return np.rint(squares.mean((1, 3))).astype(np.uint8)
+    return np.asarray(np.rint(squares.mean((1, 3))), np.uint8)
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
