@@ -118,21 +118,29 @@ def test_heads_and_sites_are_chosen_by_name_place_mean_and_largest():
             "curve 'random' of 'deletion' must be rising fractions from 0 to 1 and as many finite scores; "
             "got [2] and [2]",
         ),
-        (lambda d: site("a", "ab", "c", [[[1.0]]]), "weights of a must be [head, query, key] = [1, 1, 2]; got [1, 1, 1]"),
+        (
+            lambda d: site("a", "ab", "c", [[[1.0]]]),
+            "weights of a must be [head, query, key] = [1, 1, 2]; got [1, 1, 1]",
+        ),
         (lambda d: site("a", "ab", "c", [[1.0, 0]]), "weights of a must be [head, query, key]; got (1, 2)"),
         (
             lambda d: site("a", "ab", "c", [[[np.nan, 1]]]),
             "weights of a must be finite and at least 0; got values from nan to nan",
         ),
         (lambda d: site("a", "ab", "c", [[[1]]], keys=[[[2]]]), "keys of a must be places of 2 tokens, 0 to 1; got 2"),
-        (lambda d: site("a", "ab", "c", [[[1, 1]]], keys=[[[1, 1]]]), "keys of a must differ within a row; got one twice"),
+        (
+            lambda d: site("a", "ab", "c", [[[1, 1]]], keys=[[[1, 1]]]),
+            "keys of a must differ within a row; got one twice",
+        ),
         (
             lambda d: site("a", "ab", "c", [[[1]]], keys=[[[0.5]]]),
             "keys of a must be whole numbers [1, 1, 1]; got float64 [1, 1, 1]",
         ),
         (lambda d: site("a", "ab", "c", [[[1, 0]]], heads=["x", "y"]), "heads of a must be 1 names; got 2"),
-        (lambda d: tokens("ab", words="bpe"), "words must be one of auto, wordpiece, sentencepiece, bytes, or numbers; "
-                                              "got 'bpe'"),
+        (
+            lambda d: tokens("ab", words="bpe"),
+            "words must be one of auto, wordpiece, sentencepiece, bytes, or numbers; got 'bpe'",
+        ),
         (lambda d: tokens("ab", words=[0]), "words must be one number for each of 2 tokens; got 1"),
         (lambda d: tokens("ab", words=[0, 2]), "words must count up from 0, one by one; got [0, 2]"),
         (lambda d: tokens("ab", special=[2]), "special must be places of 2 tokens, 0 to 1; got 2"),
@@ -143,7 +151,7 @@ def test_heads_and_sites_are_chosen_by_name_place_mean_and_largest():
             "places must be one for each of 2 by 2 patches; got 1",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_one_clear_line(wrong, message):
     drawn = layers([both()[0], both()[1]._replace(name="b")], figures={"entropy": [np.zeros(3), np.zeros(3)]})
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
