@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from saccade.lens.heads import layers, site
 from saccade.lens.maps import attention_map
 from saccade.lens.series import attended_series
 from saccade.lens.show import draw
@@ -12,6 +13,7 @@ DRAWINGS = [
     attention_map("ab", "x", [[0.1, 0.9]]),
     shaded_text([["fine", "film"]], [[0.5, 0.5]], answer="x"),
     attended_series("x", np.ones((2, 1)), [0.5, 0.5], [1]),
+    layers([site("x", "ab", "c", np.full((2, 1, 2), 0.5))]),
 ]
 
 

@@ -111,6 +111,7 @@ function relook(otherHead = false) {
     matrix = most;
     shown.source = someOf(shown.source, kept);
   }
+  setTimeout(() => turnedOf(matrix), 100);  // before somebody asks, who would wait for it
   looking.view = { ...shown, matrix, top: scaleEnd(largest(matrix.values)) };
   find("least-said").textContent = least ? shortly(least) : "0";
   find("chosen-name").textContent = chosenName();

@@ -1,5 +1,6 @@
 // The tokens that looked, and those that were looked at: a token tells its row, or who looked at it.
 const MANY = 1000;  // tokens of a strip at a time
+const FAINTEST = 0.01;  // of the largest weight
 const strips = {
   target: { list: "lookers", from: 0, shaded: [] },
   source: { list: "seen", from: 0, shaded: [] },
@@ -36,15 +37,18 @@ function turnStrip(side, place) {
 
 const itemOf = (side, place) => strips[side].items[place - strips[side].from];
 
-// Only tokens that change are touched: a row of a long input has few weights.
+// Only tokens that change are touched, and none for a shade that nobody sees.
 function shadeStrip(side, pairs) {
-  const strip = strips[side], most = pairs.length ? pairs[0][1] : 0;
-  for (const item of strip.shaded) shade(item, 0);
-  strip.shaded = pairs.map(([place]) => itemOf(side, place)).filter(Boolean);
+  const strip = strips[side], most = pairs.length ? pairs[0][1] : 0, before = new Set(strip.shaded);
+  strip.shaded = [];
   for (const [place, value] of pairs) {
     const item = itemOf(side, place);
-    if (item) shade(item, value / most);
+    if (!item || value < most * FAINTEST) continue;
+    shade(item, value / most);
+    before.delete(item);
+    strip.shaded.push(item);
   }
+  for (const item of before) shade(item, 0);
 }
 
 function markStrip(side, place) {
@@ -54,6 +58,7 @@ function markStrip(side, place) {
   list.setAttribute("aria-activedescendant", item ? item.id : "");
   if (!item) return;
   item.setAttribute("aria-selected", "true");
+  if (looking.hovered) return;
   // Within its strip alone: the page stays where it is.
   const above = item.offsetTop - list.scrollTop, below = above + item.offsetHeight - list.clientHeight;
   if (above < 0) list.scrollTop += above;

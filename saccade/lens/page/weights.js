@@ -139,11 +139,12 @@ const rowOfMatrix = (matrix, row) => {
 
 // Who looked at a column: the matrix is turned once, where it is first asked.
 function columnOfMatrix(matrix, column) {
-  matrix.turned ??= turnedOf(matrix);
-  return rowOfMatrix(matrix.turned, column);
+  return rowOfMatrix(turnedOf(matrix), column);
 }
 
-function turnedOf({ rows, columns, starts, keys, values }) {
+function turnedOf(matrix) {
+  if (matrix.turned) return matrix.turned;
+  const { rows, columns, starts, keys, values } = matrix;
   const first = new Uint32Array(columns + 1), turned = new Uint32Array(keys.length);
   const moved = new Float32Array(keys.length);
   for (const key of keys) first[key + 1]++;
@@ -156,7 +157,8 @@ function turnedOf({ rows, columns, starts, keys, values }) {
       moved[to] = values[at];
     }
   }
-  return { rows: columns, columns: rows, starts: first, keys: turned, values: moved };
+  matrix.turned = { rows: columns, columns: rows, starts: first, keys: turned, values: moved };
+  return matrix.turned;
 }
 
 // As in the pictures: the largest weight, rounded up to a tidy number.

@@ -32,16 +32,16 @@ def lines(layers: Layers, console: Console) -> Iterator[Text]:
     one = heads[-1][0]
     drawn = one if len(one.heads) == 1 else reduced(one, "mean")
     over = f"head {one.heads[0]}" if len(one.heads) == 1 else f"mean of {len(one.heads)} heads"
-    yield Text(encodable(f"{visible(one.name)}, {over}".replace("␣", " "), console), "bold")
+    yield Text(_said(f"{one.name}, {over}", console), "bold")
     yield from _map(drawn, console)
     if missing := left_out(one):
         yield Text(missing[0].upper() + missing[1:] + ".", "dim")
 
 
 def _heads(layers: Layers, console: Console) -> Iterator[Text]:
-    names = [_cut(encodable(visible(name).replace("␣", " "), console), LONGEST_NAME) for name in short_names(layers)]
+    names = [_cut(_said(name, console), LONGEST_NAME) for name in short_names(layers)]
     left = max(cell_len(name) for name in [*names, "layer"])
-    figures = [_cut(encodable(visible(figure.name).replace("␣", " "), console), 14) for figure in layers.figures[:2]]
+    figures = [_cut(_said(figure.name, console), 14) for figure in layers.figures[:2]]
     header = f"{set_cell_size('layer', left)}  head  " + "".join(f"{name:>14}  " for name in figures)
     yield Text(header + "looked at most, on average", "dim")
     count = 0
@@ -52,13 +52,19 @@ def _heads(layers: Layers, console: Console) -> Iterator[Text]:
             count += 1
             if count > HEADS:
                 continue
-            line = Text(set_cell_size(names[place] if head == 0 else "", left) + f"  {_cut(name, 4):>4}  ")
+            line = Text(
+                set_cell_size(names[place] if head == 0 else "", left) + f"  {_cut(_said(name, console), 4):>4}  "
+            )
             for figure in layers.figures[:2]:
                 line.append(f"{figure.values[place][head]:>14.3g}  ")
             yield line.append(_most(mean[head], labels))
     if count > HEADS:
         yield Text(f"Left out: {count - HEADS} of {count} heads.", "dim")
     yield Text()
+
+
+def _said(name: str, console: Console) -> str:
+    return encodable(visible(name).replace("␣", " "), console)
 
 
 def _most(mean: NDArray[np.float64], labels: Sequence[str]) -> str:
