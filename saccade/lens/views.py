@@ -151,10 +151,10 @@ def _summed(weights: NDArray[np.float64], words: NDArray[np.intp], count: int, a
 
 
 def _words(axis: Tokens) -> Tokens:
-    """The words as tokens; one that holds a token of the text is not special, and no image stays."""
+    """The words as tokens; one that holds a token of the text is not special."""
     special = set(axis.special)
     plain = {word for place, word in enumerate(axis.words) if place not in special}
-    image = axis.image if axis.names == axis.labels else None
+    image = axis.image and axis.image._replace(places=tuple(axis.words[place] for place in axis.image.places))
     numbers = tuple(range(len(axis.names)))
     return Tokens(axis.names, numbers, axis.names, tuple(word for word in numbers if word not in plain), image)
 

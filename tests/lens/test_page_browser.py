@@ -325,6 +325,47 @@ def test_an_image_is_bright_where_it_was_looked_at(show):
     assert readout(shown) == "b was looked at by a 1.00"
 
 
+def test_an_image_among_words_stays_with_its_patches(show):
+    white = patches(np.full((20, 40, 3), 255, np.uint8), (1, 2), places=[3, 4])
+    axis = tokens(["wh", "##at", "is", "<0>", "<1>", "?"], words=[0, 0, 1, 2, 3, 4], special=[5], image=white)
+    shown = show(layers([site("a", axis, ["a"], [[[0.1, 0.1, 0.1, 0.2, 0.4, 0.1]]])]))
+    shown.wait_for_selector("html[data-image]")
+    light = """() => [0.25, 0.75].map((x) => find("image").getContext("2d").getImageData(
+      x * find("image").width, find("image").height / 2, 1, 1).data[0])"""
+    for special in ("shown", "hidden"):
+        shown.select_option("#special", special)
+        dim, bright = shown.evaluate(light)
+        assert dim < 200 < 250 < bright
+    box = shown.locator("#image").bounding_box()
+    shown.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    assert readout(shown) == "<1> was looked at by a 0.40"
+
+
+def test_dark_and_light_change_while_it_is_open(show):
+    shown = show(MODEL)
+    corner = """() => [...document.querySelectorAll("#plane-canvas, #head-2-1 canvas")].map((canvas) =>
+      canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
+        .filter((_, at) => at % 4 === 0).reduce((sum, red) => sum + red, 0) / canvas.width / canvas.height)"""
+    shown.wait_for_selector("#head-2-1.drawn")
+    assert min(shown.evaluate(corner)) > 128
+    shown.emulate_media(color_scheme="dark")
+    shown.wait_for_timeout(200)
+    assert max(shown.evaluate(corner)) < 128
+
+
+def test_a_row_that_is_held_stays_for_another_head_but_not_for_other_tokens(show):
+    cross = site("decoder.cross", PIECES, "abcdefghijk", weights_of(1, 11, 9))
+    shown = show(layers([*SITES, cross]))
+    assert "all" not in shown.locator("#layer option").evaluate_all("all => all.map((one) => one.value)")
+    shown.click("#head-0-0")
+    shown.click("#lookers-4")
+    shown.click("#head-1-1")
+    assert readout(shown) == told(views.merged(views.only(SITES[1], 1)), 4)
+    shown.click("#head-3-0", modifiers=["Shift"])
+    assert shown.inner_text("#chosen-name") == "decoder.cross, head 0"
+    assert readout(shown) == told(views.merged(cross), 0)
+
+
 def test_the_map_is_saved_and_copied_as_svg(show):
     shown = show(MODEL)
     choose(shown, 0, 0)
@@ -338,7 +379,7 @@ def test_the_map_is_saved_and_copied_as_svg(show):
     sent = SITES[0]._replace(weights=np.rint(SITES[0].weights / SITES[0].weights.max((1, 2), keepdims=True) * 65535))
     assert len(cells) == 2 + np.count_nonzero(views.merged(views.only(sent, 0)).weights)
     shown.click("#copy-vector")
-    shown.wait_for_function("find('copy-said').textContent === 'Copied.'")
+    shown.wait_for_selector("#copy-said:text-is('Copied.')")
 
 
 def test_hostile_tokens_stay_text(show):

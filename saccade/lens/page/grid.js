@@ -72,8 +72,8 @@ function tellFigures() {
   }));
   if (!figure) return;
   find("figure-summary").textContent = `${figure.name} of every head, as a table`;
-  const most = example.sites.reduce((count, site) => Math.max(count, site.heads.length), 0);
-  fillTable("figure-table", ["layer", ...Array.from({ length: most }, (_, head) => `head ${head}`)],
+  const names = example.sites.reduce((most, { heads }) => heads.length > most.length ? heads : most, []);
+  fillTable("figure-table", ["layer", ...names.map((name) => `head ${name}`)],
     example.sites.map((site, place) => [site.name, ...figure.values[place].map((v) => v === null ? "–" : shortly(v))]));
 }
 

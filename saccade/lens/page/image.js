@@ -39,7 +39,7 @@ function drawImage(pairs, marked) {
       pen.fillStyle = `rgba(8, 12, 20, ${(VEIL * (1 - part)).toFixed(3)})`;
       pen.fillRect(...box);
     }
-    if (at.get(place) !== marked) return;
+    if (marked === null || at.get(place) !== marked) return;
     pen.strokeStyle = "#ff9d5c";
     pen.lineWidth = 3;
     pen.strokeRect(box[0] + 1.5, box[1] + 1.5, box[2] - 3, box[3] - 3);

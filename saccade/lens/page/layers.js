@@ -1,7 +1,7 @@
 // A whole model: which heads are looked at, what is shown of their weights, and what is told of it.
 const TABLED = 50;  // rows of the table
 const FEW = 200, LONG = 2000;  // columns that are shown, of more than so many
-const looking = { example: null, chosen: [], most: false, row: null, column: null, hovered: null, view: null };
+const looking = { example: null, site: null, chosen: [], most: false, row: null, column: null, hovered: null, view: null };
 
 views.layers = {
   asked: (example) => example.text || example.sites[0].name,
@@ -117,6 +117,10 @@ function relook(otherHead = false) {
   find("chosen-name").textContent = chosenName();
   find("top").textContent = looking.view.top;
   find("left-out").textContent = leftOut(site, whole, special, fewer ? matrix : null);
+  if (looking.site && (looking.site.source !== site.source || looking.site.target !== site.target)) {
+    Object.assign(looking, { row: null, column: null });
+  }
+  looking.site = site;
   const clamp = (place, count) => place === null || place < count ? place : null;
   looking.row = clamp(looking.row, matrix.rows);
   looking.column = clamp(looking.column, matrix.columns);
@@ -140,17 +144,17 @@ function axisView(axis, words, special) {
     odd = new Set([...labels.keys()].filter((word) => !plain.has(word)));
   }
   const places = [...labels.keys()].filter((place) => special === "shown" || !odd.has(place));
-  const image = grouped ? null : axis.image;
-  return { labels: places.map((place) => labels[place]), places, image,
+  const now = new Map(places.map((place, at) => [place, at])), wordOf = (token) => grouped ? axis.words[token] : token;
+  return { labels: places.map((place) => labels[place]), places, image: axis.image,
     special: new Set(places.map((place, at) => odd.has(place) ? at : -1)),
-    at: image ? new Map(places.map((place, at) => [place, at])) : null };
+    at: axis.image && new Map(axis.image.places.map((token) => [token, now.get(wordOf(token))])) };
 }
 
 function someOf(axis, kept) {
-  const places = kept.map((at) => axis.places[at]);
-  return { ...axis, labels: kept.map((at) => axis.labels[at]), places,
-    special: new Set(kept.map((at, now) => axis.special.has(at) ? now : -1)),
-    at: axis.at && new Map(places.map((place, at) => [place, at])) };
+  const now = new Map(kept.map((at, place) => [at, place]));
+  return { ...axis, labels: kept.map((at) => axis.labels[at]), places: kept.map((at) => axis.places[at]),
+    special: new Set(kept.filter((at) => axis.special.has(at)).map((at) => now.get(at))),
+    at: axis.at && new Map([...axis.at].map(([token, at]) => [token, now.get(at)])) };
 }
 
 function leftOut(site, whole, special, fewer) {
@@ -232,7 +236,9 @@ function tabulate() {
   if (row === null && column === null) return fillTable("row-table", ["token", "weight"], []);
   const pairs = backward ? columnOfMatrix(matrix, column) : rowOfMatrix(matrix, row);
   const [own, others] = backward ? [source.labels[column], target.labels] : [target.labels[row], source.labels];
-  find("row-summary").textContent = backward ? `Who looked at ${own}, as a table` : `What ${own} looked at, as a table`;
+  const some = pairs.length > TABLED ? `, the ${TABLED} largest weights of ${pairs.length}` : "";
+  find("row-summary").textContent =
+    (backward ? `Who looked at ${own}, as a table` : `What ${own} looked at, as a table`) + some;
   return fillTable("row-table", ["token", "place", "weight"],
     pairs.slice(0, TABLED).map(([place, value]) => [others[place], place + 1, value.toFixed(4)]));
 }
@@ -248,11 +254,10 @@ for (const id of ["words", "special", "columns", "least"]) {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && current().kind === "layers") pin(looking.row ?? 0, null);
 });
-const repaint = () => {
+addEventListener("resize", () => { if (current().kind === "layers") layPlane(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   plane.colours = null;
   if (current().kind !== "layers") return;
   layPlane();
   for (const line of find("heads").children) grid.watch.observe(line);
-};
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-addEventListener("resize", repaint);
+});
