@@ -33,9 +33,11 @@ function mapVector() {
   const cutAt = (label) => label.length > 32 ? label.slice(0, 31) + "…" : label;
   target.labels.forEach((label, row) => vector(drawn, "text",
     { ...text, x: left - 4, y: above + (row + 0.5) * cell + size * 0.35, "text-anchor": "end" }, cutAt(label)));
-  source.labels.forEach((label, column) => vector(drawn, "text",
-    { ...text, transform: `translate(${left + (column + 0.5) * cell + size * 0.35} ${above - 4}) rotate(-90)` },
-    cutAt(label)));
+  source.labels.forEach((label, column) => {
+    const x = left + (column + 0.5) * cell, alone = [...label].length === 1;
+    const turned = { transform: `translate(${x + size * 0.35} ${above - 4}) rotate(-90)` };
+    vector(drawn, "text", { ...text, ...(alone ? { x, y: above - 4, "text-anchor": "middle" } : turned) }, cutAt(label));
+  });
   return drawn;
 }
 
