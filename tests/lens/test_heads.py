@@ -77,6 +77,12 @@ def test_what_is_hidden_is_gone_and_the_rest_stays_or_is_divided(renormalise):
             assert np.allclose(sums(without), 1, atol=1e-6)
 
 
+def test_what_is_left_out_shares_in_a_row_that_is_divided():
+    one = views.hidden(both(k=3)[1], renormalise=True)
+    assert one.weights.rest.max() > 0.01
+    assert np.allclose(sums(one), 1, atol=1e-6)
+
+
 def test_mean_and_largest_over_heads_agree_for_whole_and_top_weights():
     whole, cut = both()
     for over in ("mean", "max"):
