@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -111,5 +112,13 @@ def _warn(characters: str) -> None:
     warnings.warn(
         f"no installed font can draw {shown}: install one that can, such as Noto Sans CJK for Chinese "
         "(Debian, Ubuntu: apt install fonts-noto-cjk)",
-        stacklevel=6,  # whoever called figure.save, past `choose`, a kind's `draw`, and the dispatch to it
+        stacklevel=_outside(),
     )
+
+
+def _outside() -> int:
+    """How far up whoever asked for the picture stands, for a warning from the function that calls this one."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(("saccade.", "functools")):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -102,13 +102,17 @@ def spacing(tokens: Iterable[str]) -> str:
     (' ', '', '')
     """
     tokens = list(tokens)
-    unspaced = sum(len(token) == 1 or any(_is_unspaced(character) for character in token) for token in tokens)
-    chinese = any(_is_unspaced(character) for token in tokens for character in token)
+    unspaced = sum(len(token) == 1 or any(is_unspaced(character) for character in token) for token in tokens)
+    chinese = any(is_unspaced(character) for token in tokens for character in token)
     return "" if unspaced == len(tokens) or (chinese and 2 * unspaced > len(tokens)) else " "
 
 
-def _is_unspaced(character: str) -> bool:
-    # Chinese and Japanese; Korean is as wide, but has spaces.
+def is_unspaced(character: str) -> bool:
+    """Whether it is of a script without spaces: Chinese or Japanese; Korean is as wide, but has them.
+
+    >>> is_unspaced("时"), is_unspaced("시")
+    (True, False)
+    """
     return unicodedata.east_asian_width(character) in "WF" and unicodedata.name(character, "").startswith(
         ("CJK", "HIRAGANA", "KATAKANA")
     )

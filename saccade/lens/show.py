@@ -71,7 +71,7 @@ def draw(
     png: Path | str | None = None,
     page: Path | str | None = None,
 ) -> None:
-    """Draw a map, a shaded text or an attended series.
+    """Draw a map, a shaded text, an attended series or the heads of a model.
 
     Args:
         title: for the picture and the page.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from saccade.lens.heads import layers, site
 from saccade.lens.maps import attention_map
 from saccade.lens.series import attended_series
 from saccade.lens.show import draw
@@ -12,6 +13,7 @@ DRAWINGS = [
     attention_map("ab", "x", [[0.1, 0.9]]),
     shaded_text([["fine", "film"]], [[0.5, 0.5]], answer="x"),
     attended_series("x", np.ones((2, 1)), [0.5, 0.5], [1]),
+    layers([site("x", "ab", "c", np.full((2, 1, 2), 0.5))]),
 ]
 
 
@@ -27,6 +29,6 @@ def test_every_kind_is_drawn_where_it_is_asked_for(drawing, tmp_path, capsys):
 
 def test_what_is_no_drawing_is_refused(tmp_path):
     for where in ({"terminal": True}, {"terminal": False, "png": tmp_path / "a.png"}):
-        with pytest.raises(TypeError, match=r"a drawing must be an AttentionMap, a ShadedText or .*; got list"):
+        with pytest.raises(TypeError, match=r"a drawing must be an AttentionMap, a ShadedText, .* or Layers; got list"):
             draw([[0.5]], **where)
     assert not list(tmp_path.iterdir())

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from saccade.errors import OptionError
 from saccade.files import write_atomic
 from saccade.lens.drawings import Drawing, unknown
+from saccade.lens.figure.heads import draw as draw_layers
 from saccade.lens.figure.maps import draw as draw_map
 from saccade.lens.figure.series import draw as draw_series
 from saccade.lens.figure.texts import draw as draw_text
+from saccade.lens.heads import Layers
 from saccade.lens.maps import AttentionMap
 from saccade.lens.series import AttendedSeries
 from saccade.lens.texts import ShadedText
@@ -35,7 +37,7 @@ _settings = threading.Lock()
 
 
 def save(drawing: Drawing, path: Path | str, *, title: str = "") -> None:
-    """Save a map, a shaded text or an attended series as .png, .svg or .pdf.
+    """Save a map, a shaded text, an attended series or the heads of a model as .png, .svg or .pdf.
 
     The file is written whole or not at all, and the same drawing gives the same bytes.
 
@@ -64,6 +66,7 @@ def draw(drawing: Drawing, *, title: str = "") -> Figure:
 draw.register(AttentionMap, draw_map)
 draw.register(ShadedText, draw_text)
 draw.register(AttendedSeries, draw_series)
+draw.register(Layers, draw_layers)
 
 
 @contextmanager

@@ -13,9 +13,18 @@ from typing import NamedTuple
 from saccade.files import write_atomic
 from saccade.lens.drawings import Drawing
 from saccade.lens.maps import readable
-from saccade.lens.page.data import SCALE, data_of
+from saccade.lens.page.data import SCALE, examples_of
 
-SCRIPTS = ("examples.js", "map.js", "text.js", "series.js", "table.js", "start.js")  # in the order they run
+SCRIPTS = {  # of each kind of drawing, in the order they run; a page carries those of its kinds
+    "none": (),
+    "map": ("map.js",),
+    "text": ("text.js",),
+    "series": ("series.js",),
+    "layers": (
+        *("weights.js", "plane.js", "strips.js", "grid.js"),
+        *("image.js", "curves.js", "vector.js", "layers.js"),
+    ),
+}
 
 
 class Figure(NamedTuple):
@@ -37,7 +46,8 @@ def save(drawings: Sequence[Drawing], path: Path | str, *, title: str) -> None:
     """Save `drawings`, of any kinds, as one HTML page that needs neither network nor server.
 
     The page lists the examples and draws the chosen one: a heat map with its input shaded by what each token of the
-    output looked at, a text shaded by its weights, or series over the times that were looked at. The file is written
+    output looked at, a text shaded by its weights, series over the times that were looked at, or all heads of a model,
+    the largest weights of each row where all would be more than a page can hold. The file is written
     whole or not at all, and the same drawings give the same bytes. Tokens are data: whatever they hold, no browser
     runs it.
 
@@ -48,12 +58,37 @@ def save(drawings: Sequence[Drawing], path: Path | str, *, title: str) -> None:
     write_atomic(path, render(drawings, title=title))
 
 
+class Embedded(NamedTuple):
+    """A page inside a notebook, which shows it where it is the value of a cell."""
+
+    page: str
+    title: str
+    height: int  # pixels
+
+    def _repr_html_(self) -> str:
+        # Without allow-same-origin the page cannot reach the notebook, whatever it holds.
+        inner = html.escape(self.page)
+        allowed = 'sandbox="allow-scripts allow-downloads" allow="clipboard-write"'
+        look = f'style="width:100%;height:{self.height}px;border:0" title="{html.escape(readable(self.title))}"'
+        return f'<iframe {allowed} {look} srcdoc="{inner}"></iframe>'
+
+
+def embedded(drawings: Sequence[Drawing], *, title: str = "Attention", height: int = 720) -> Embedded:
+    """`drawings` as a page within a notebook, in a frame of its own: any number of them in one notebook.
+
+    Raises:
+        ValueError: there are no drawings.
+    """
+    return Embedded(render(drawings, title=title), title, height)
+
+
 def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | None = None) -> str:
     """The page that `save` writes, or with a table one that compares; None stands for a row without a drawing."""
     if not drawings:
         raise ValueError("a page needs at least one drawing; got none")
-    data = {"scale": SCALE, "examples": [data_of(drawing) for drawing in drawings], "table": table and table._asdict()}
-    style, script = _part("style.css"), "".join(_part(name) for name in SCRIPTS)
+    examples = examples_of(drawings)
+    data = {"scale": SCALE, "examples": examples, "table": table and table._asdict()}
+    style, script = _part("style.css"), _script({str(example["kind"]) for example in examples}, table is not None)
     parts = {
         "policy": _policy(script, style),
         "title": html.escape(readable(title)),
@@ -63,6 +98,14 @@ def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | Non
     }
     # In one pass, so that a token named like a part of the template stays a token.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _part("page.html"))
+
+
+def _script(kinds: set[str], compared: bool) -> str:
+    own = [name for kind, names in SCRIPTS.items() if kind in kinds for name in names]
+    names = ["examples.js", *own, *(["table.js"] if compared else []), "start.js"]
+    lines = "".join(_part(name) for name in names).splitlines()
+    # Comments are for who reads the source.
+    return "".join(line.strip() + "\n" for line in lines if line.strip() and not line.lstrip().startswith("//"))
 
 
 def _part(name: str) -> str:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.lens.drawings import Drawing, unknown
+from saccade.lens.heads import Layers
 from saccade.lens.maps import AttentionMap, readable, scale_end, spacing, visible
+from saccade.lens.page.heads import ROOM, layers_data
 from saccade.lens.series import AttendedSeries, Panel, panels
 from saccade.lens.texts import ShadedText, drawn_weights
 
@@ -22,6 +24,12 @@ class Piece(NamedTuple):
     text: str
     token: int  # index of the source token, or -1 for what lies between tokens
     mark: bool  # a token that is not in the text, such as </s>
+
+
+def examples_of(drawings: Sequence[Drawing | None]) -> list[dict[str, object]]:
+    """The example of each drawing; those of whole models share the room that a page has for weights."""
+    room = ROOM // max(sum(isinstance(drawing, Layers) for drawing in drawings), 1)
+    return [layers_data(drawing, room) if isinstance(drawing, Layers) else data_of(drawing) for drawing in drawings]
 
 
 @singledispatch

@@ -25,7 +25,6 @@ function make(tag, className, text) {
 
 function shade(element, part) {
   element.classList.toggle("shaded", part > 0);
-  element.classList.toggle("strong", part > 0.55);
   if (part > 0) element.style.setProperty("--w", part.toFixed(3));
 }
 

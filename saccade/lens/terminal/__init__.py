@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.text import Text
 
 from saccade.lens.drawings import Drawing, unknown
+from saccade.lens.heads import Layers
 from saccade.lens.maps import AttentionMap
 from saccade.lens.series import AttendedSeries
+from saccade.lens.terminal.heads import lines as layers_lines
 from saccade.lens.terminal.maps import lines as map_lines
 from saccade.lens.terminal.series import lines as series_lines
 from saccade.lens.terminal.texts import lines as text_lines
@@ -16,7 +18,7 @@ from saccade.lens.texts import ShadedText
 
 
 def draw(drawing: Drawing, *, console: Console | None = None) -> None:
-    """Print a map, a shaded text or an attended series.
+    """Print a map, a shaded text, an attended series or the heads of a model.
 
     Without colour shades or brackets remain; where the output's encoding has no blocks, ASCII stands in.
 
@@ -44,3 +46,4 @@ def _lines(drawing: Drawing, console: Console) -> Iterator[Text]:
 _lines.register(AttentionMap, map_lines)
 _lines.register(ShadedText, text_lines)
 _lines.register(AttendedSeries, series_lines)
+_lines.register(Layers, layers_lines)
