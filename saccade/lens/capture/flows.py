@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from saccade.lens.capture.call import Call
-from saccade.lens.capture.pieces import made
 from saccade.lens.capture.site import Site
 
 
@@ -70,8 +69,7 @@ def _start(sites: Sequence[Site], target: int | Tensor) -> Tensor:
 
 def _row_sums(site: Site) -> Tensor | None:
     """What the mean row of a site sums to, `[batch, query]`; None where it is one."""
-    pieces = [made(record.piece) for record in site.records]
-    sinks = any(isinstance(piece, Call) and piece.sinks is not None for piece in pieces)
+    sinks = any(isinstance(piece, Call) and piece.sinks is not None for piece in site.made_pieces())
     if not sinks and bool((site.seen_slots() > 0).all()):
         return None
     return site.mass(torch.ones(1, site.shape[3], 1))[..., 0].mean(1)

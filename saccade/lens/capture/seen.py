@@ -44,7 +44,7 @@ class Seen:
         if len(recorder.settled) != self._known:
             self._known = len(recorder.settled)
             tracks = stitched(recorder.settled)
-            self._sites = [Site(x, checked(x.records), recorder.follows.get(x.generation or 0)) for x in tracks]
+            self._sites = [Site(x, checked(x.records), self._followed(x, tracks)) for x in tracks]
         return self._sites
 
     def __getitem__(self, name: str | int) -> Site:
@@ -161,6 +161,15 @@ class Seen:
         for lines in by_status.values():
             more = f" (and {len(lines) - 1} more sites)" if len(lines) > 1 else ""
             warnings.warn(lines[0] + more, stacklevel=3)
+
+    def _followed(self, track: Track, tracks: Sequence[Track]) -> Tensor | None:
+        """Which of a track's batch the sequences that a generation returned are, step by step."""
+        follow = self._recorder.follows.get(track.generation or 0)
+        if follow is None:
+            return None
+        sizes = [x.records[0].piece.shape[0] for x in tracks if x.generation == track.generation]
+        # An encoder reads each sequence once for all of its beams; -1, for none, stays.
+        return follow.div(max(sizes) // track.records[0].piece.shape[0], rounding_mode="floor")
 
     def _nothing(self) -> str:
         if not self._recorder.settled:

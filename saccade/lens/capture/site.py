@@ -34,7 +34,7 @@ class Site:
 
     def __init__(self, track: Track, check: Check, follow: Int[Tensor, "sequence step"] | None = None):
         self.name, self.kind, self.check, self.route = track.name, track.kind, check, track.records[0].route
-        self.records, self._follow = track.records, follow
+        self.records, self.follow = track.records, follow
         shapes = [record.piece.shape for record in track.records]
         ends = [sum(shape[2] for shape in shapes[: i + 1]) for i in range(len(shapes))]
         self._begins = [end - shape[2] for end, shape in zip(ends, shapes, strict=True)]
@@ -211,18 +211,21 @@ class Site:
     def _piece(self, index: int) -> Call | Kept:
         """What is kept of one call, of the sequences that are followed."""
         piece = made(self.records[index].piece)
-        if self._follow is None:
+        if self.follow is None:
             return piece
-        last = self._follow.shape[1] - 1
-        step = self._follow[:, min(index, last)].to(_device(piece))
-        whole = self.records[-1].piece.shape[0] // piece.shape[0]  # an encoder reads each sequence once for all beams
-        at = step.clamp(min=0) // max(whole, 1)
+        last = self.follow.shape[1] - 1
+        step = self.follow[:, min(index, last)].to(_device(piece))
+        at = step.clamp(min=0)
         if isinstance(piece, Call):
             return narrow(piece, at, EVERY)
         # Who has ended before this step looks nowhere.
         there = (step >= 0) & (index <= last)
         counts = piece.counts if piece.counts.shape[0] == 1 else piece.counts[at]
         return piece._replace(weights=piece.weights[at] * there[:, None, None, None], counts=counts)
+
+    def made_pieces(self) -> list[Call | Kept]:
+        """What is kept of every call, before any beam is followed."""
+        return [made(record.piece) for record in self.records]
 
     def _pieces(self) -> Iterator[Call | Kept]:
         return (self._piece(index) for index in range(len(self.records)))

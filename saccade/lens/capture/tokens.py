@@ -18,9 +18,9 @@ class Sequence(NamedTuple):
     """
 
     ids: Tensor
-    texts: list[list[str]] | None
-    real: Tensor | None
-    special: Tensor | None
+    texts: list[list[str]] | None = None
+    real: Tensor | None = None
+    special: Tensor | None = None
 
 
 class Tokens(NamedTuple):
