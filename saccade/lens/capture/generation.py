@@ -45,7 +45,7 @@ class _Generate:
 
     def enter(self, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[list[Recorder], bool]:
         """Whoever looks at this model in this thread, and whether the caller wants the tokens alone."""
-        lookers = [recorder for recorder in active if recorder.model is self.model and recorder.mine()]
+        lookers = [recorder for recorder in active if recorder.names.get(id(self.model)) == "" and recorder.mine()]
         alone = False
         if lookers and self._asked("num_beams", given, 1) > 1 and not self._asked("return_dict_in_generate", given, False):
             given["return_dict_in_generate"] = alone = True
@@ -94,7 +94,7 @@ class _Compiled:
         for recorder in active:
             if recorder.mine():
                 recorder.settle()
-                if recorder.model is self.module and not recorder.generating:
+                if recorder.names.get(id(self.module)) == "" and not recorder.generating:
                     note_tokens(recorder, args, given)
 
     def leave(self, state: None, args: tuple[Any, ...], given: dict[str, Any], found: Any) -> Any:

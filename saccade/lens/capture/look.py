@@ -14,7 +14,7 @@ from saccade.lens.capture.fused import FusedMode
 from saccade.lens.capture.generation import note_tokens, swap_compiled, swap_generate
 from saccade.lens.capture.huggingface import swap_functions
 from saccade.lens.capture.ours import swap_reads
-from saccade.lens.capture.recorder import Recorder, active, hooked, readable
+from saccade.lens.capture.recorder import Recorder, active, hooked, readable, recorder_of
 from saccade.lens.capture.seen import Seen
 from saccade.lens.capture.swaps import restore
 
@@ -64,10 +64,12 @@ class look:  # noqa: N801  a context, used like a function
         self.gradients = gradients
 
     def __enter__(self) -> Seen:
-        recorder = Recorder(self.names, self.rows, self.gradients)
-        recorder.model = getattr(self.model, "_orig_mod", self.model)
-        recorder.names = {id(module): readable(name) for name, module in recorder.model.named_modules()}
-        self._seen = Seen(recorder, self.tokenizer)
+        model = getattr(self.model, "_orig_mod", self.model)
+        recorder = recorder_of(model)
+        recorder.begin(self.names, self.rows, self.gradients)
+        recorder.root = type(model).__name__
+        recorder.names = {id(module): readable(name) for name, module in model.named_modules()}
+        self._recorder, self._seen = recorder, Seen(recorder, self.tokenizer)
         with ExitStack() as stack:
             active.append(recorder)
             stack.callback(active.remove, recorder)
@@ -77,10 +79,10 @@ class look:  # noqa: N801  a context, used like a function
             stack.callback(_hook_inputs(self.model, recorder).remove)
             if _is_compiled(self.model):
                 stack.callback(_without_fastpath())
-            swap_functions(recorder, recorder.model)
-            swap_generate(recorder, recorder.model)
+            swap_functions(recorder, model)
+            swap_generate(recorder, model)
             swap_compiled(recorder, self.model)
-            swap_reads(recorder, recorder.model)
+            swap_reads(recorder, model)
             stack.enter_context(FusedMode(recorder))
             self._leave = stack.pop_all()
         return self._seen
@@ -90,6 +92,7 @@ class look:  # noqa: N801  a context, used like a function
     ) -> None:
         self._leave.close()
         self._seen.close(quiet=error is not None)
+        self._recorder.busy = False
 
 
 def _check_visible(model: Any) -> None:

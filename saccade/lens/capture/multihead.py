@@ -57,7 +57,7 @@ def record_multihead(recorder: Recorder, args: Sequence[Any], given: dict[str, A
     projection = of.out_proj_weight, of.out_proj_bias
     sample = Sample(sampled, output.detach()[list(sampled)].transpose(0, 1), projection)
     drop = of.dropout_p if of.training else 0.0
-    name = recorder.stack[-1]
+    name = recorder.at_work()
     if rows is not None and gradient is None:
         call = projected(of)
         error = None if drop else difference(call, sample)

@@ -45,7 +45,7 @@ class _Reading:
             recorder.muted -= 1
             name = recorder.names[id(self.module)]
             if found is not None and (recorder.wanted is None or name in recorder.wanted):
-                recorder.raw.append(self._recorded(recorder, name, args, given, found))
+                recorder.raw.append(self._recorded(recorder, name or recorder.root, args, given, found))
         return found
 
     def _recorded(

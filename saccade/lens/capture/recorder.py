@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -71,27 +72,30 @@ class Recorded(NamedTuple):
 class Recorder:
     """Writes down what the attentions of one model were given, in one thread.
 
-    Args:
-        wanted: the modules whose attentions are written down; None: all of them.
-        rows: the queries whose weights are made at once, "last" or places; None: those of short calls.
-        gradients: whether the gradients that reach the outputs are kept.
+    wanted:    the modules whose attentions are written down; None: all of them.
+    rows:      the queries whose weights are made at once, "last" or places; None: those of short calls.
+    gradients: whether the gradients that reach the outputs are kept.
     """
 
-    def __init__(
-        self,
-        wanted: frozenset[str] | None = None,
-        rows: Literal["last"] | Sequence[int] | None = None,
-        gradients: bool = False,
-    ):
-        self.model: nn.Module | None = None
-        self.wanted, self.rows, self.gradients = wanted, rows, gradients
-        self.names: dict[int, str] = {}  # of every module, by its identity
-        self.selves: frozenset[int] = frozenset()  # mechanisms of ours that read their own sequence
+    def __init__(self) -> None:
+        self.busy = False
+        self.root = "model"  # what the model itself is called, which has no name
         self.stack: list[str] = []  # the modules at work, the innermost last
         self.raw: list[Recorded | Mark] = []
+        self.begin(None, None, False)
+
+    def begin(
+        self, wanted: frozenset[str] | None, rows: Literal["last"] | Sequence[int] | None, gradients: bool
+    ) -> None:
+        """Begin anew, with nothing written down."""
+        self.wanted, self.rows, self.gradients = wanted, rows, gradients
+        self.stack.clear()
+        self.raw.clear()
         self.settled: list[Recorded | Mark] = []
         self.follows: dict[int, Tensor] = {}  # beam indices of what a generation returned, by its number
         self.inputs: list[dict[str, Tensor]] = []  # the tokens that went in, and those that came out
+        self.names: dict[int, str] = {}  # of every module, by its identity
+        self.selves: frozenset[int] = frozenset()  # mechanisms of ours that read their own sequence
         self.generating = 0  # above zero, forward passes are steps of it
         self.muted = 0  # above zero, what happens is part of what is already written down
         self.thread = threading.get_ident()
@@ -105,6 +109,10 @@ class Recorder:
     def mine(self) -> bool:
         """Whether this is the thread of whoever looks; what is compiled was so when it was traced."""
         return torch.compiler.is_compiling() or threading.get_ident() == self.thread
+
+    def at_work(self) -> str:
+        """The name of the module at work."""
+        return self.stack[-1] or self.root
 
     def settle(self) -> None:
         """Put what was written down away: a compiled model must find the list that it appends to as it was."""
@@ -121,10 +129,10 @@ class Recorder:
         taken = output.detach()[:, :, at] if heads_first else output.detach()[:, at].transpose(1, 2)
         sample = Sample(tuple(sampled), taken)
         if rows is None or self.gradients:
-            self.raw.append(Recorded(self.stack[-1], route, kind, call, sample, None, gradient))
+            self.raw.append(Recorded(self.at_work(), route, kind, call, sample, None, gradient))
             return
         error = None if call.dropout else difference(call, sample)
-        self.raw.append(Recorded(self.stack[-1], route, kind, kept(call, rows), None, error, dtype=output.dtype))
+        self.raw.append(Recorded(self.at_work(), route, kind, kept(call, rows), None, error, dtype=output.dtype))
 
     def rows_now(self, shape: tuple[int, int, int, int]) -> list[int] | None:
         """The queries whose weights are made at once; None where what the call was given is held instead."""
@@ -144,6 +152,22 @@ def detached(call: Call) -> Call:
         if getattr(call, name) is not None
     }
     return call._replace(**parts)
+
+
+_of_models: WeakKeyDictionary[nn.Module, list[Recorder]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def recorder_of(model: nn.Module) -> Recorder:
+    """A recorder for a model, the same whenever it is free: a compiled graph that appends to one can be used again."""
+    with _lock:
+        mine = _of_models.setdefault(model, [])
+        recorder = next((one for one in mine if not one.busy), None)
+        if recorder is None:
+            recorder = Recorder()
+            mine.append(recorder)
+        recorder.busy = True
+        return recorder
 
 
 def sample_rows(queries: int) -> list[int]:
@@ -178,6 +202,8 @@ def _hooks(module: nn.Module, name: str, recorder: Recorder) -> list[Any]:
 
     def enter(module: nn.Module, given: Any) -> None:
         if recorder.mine():
+            if not name:  # whatever a pass that failed left there
+                recorder.stack.clear()
             if not recorder.stack:
                 recorder.raw.append(Mark("forward"))
             recorder.stack.append(name)
@@ -186,7 +212,7 @@ def _hooks(module: nn.Module, name: str, recorder: Recorder) -> list[Any]:
         if recorder.mine() and recorder.stack:
             recorder.stack.pop()
 
-    return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave, always_call=True)]
+    return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
 
 
 def readable(name: str) -> str:

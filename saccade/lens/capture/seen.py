@@ -13,7 +13,7 @@ from torch import Tensor
 from saccade.lens.capture import flows, saved
 from saccade.lens.capture.checks import Check, checked
 from saccade.lens.capture.measures import Measures, Real, measured
-from saccade.lens.capture.recorder import Recorder
+from saccade.lens.capture.recorder import Mark, Recorded, Recorder
 from saccade.lens.capture.site import Site
 from saccade.lens.capture.stitching import Track, stitched
 from saccade.lens.capture.tokens import Tokens, tokens_of
@@ -30,20 +30,22 @@ class Seen:
     What a model saw can be saved, and read again without the model.
     """
 
-    def __init__(self, recorder: Recorder, tokenizer: Any = None):
+    def __init__(self, recorder: Recorder | None = None, tokenizer: Any = None):
         self._recorder, self._tokenizer = recorder, tokenizer
+        self._follows = {} if recorder is None else recorder.follows
+        self._inputs = [] if recorder is None else recorder.inputs
         self._sites: list[Site] = []
+        self._raw: list[Recorded | Mark] = []
         self._known = 0  # how much of what was written down the sites are of
         self._tokens: Tokens | None = None
 
     @property
     def sites(self) -> list[Site]:
         """Every attention that was at work, in the order in which they began."""
-        recorder = self._recorder
-        recorder.settle()
-        if len(recorder.settled) != self._known:
-            self._known = len(recorder.settled)
-            tracks = stitched(recorder.settled)
+        self._take()
+        if len(self._raw) != self._known:
+            self._known = len(self._raw)
+            tracks = stitched(self._raw)
             self._sites = [Site(x, checked(x.records), self._followed(x, tracks)) for x in tracks]
         return self._sites
 
@@ -123,7 +125,7 @@ class Seen:
     def tokens(self) -> Tokens:
         """The tokens of the latest run, as far as the model was given any."""
         if self._tokens is None:
-            return tokens_of(self._recorder.inputs[-1] if self._recorder.inputs else {}, self._tokenizer)
+            return tokens_of(self._inputs[-1] if self._inputs else {}, self._tokenizer)
         return self._tokens
 
     def save(self, folder: Path | str) -> None:
@@ -142,14 +144,14 @@ class Seen:
         Raises:
             ValueError: no such folder, or one that holds something else.
         """
-        seen = cls(Recorder())
+        seen = cls()
         seen._sites, seen._tokens = saved.load(folder)
         return seen
 
     def close(self, *, quiet: bool) -> None:
         """Say what is worth a warning, once what was looked at is over."""
-        recorder = self._recorder
-        recorder.settle()
+        self._take()
+        self._recorder = None
         if quiet:
             return
         if not self.sites:
@@ -164,15 +166,22 @@ class Seen:
 
     def _followed(self, track: Track, tracks: Sequence[Track]) -> Tensor | None:
         """Which of a track's batch the sequences that a generation returned are, step by step."""
-        follow = self._recorder.follows.get(track.generation or 0)
+        follow = self._follows.get(track.generation or 0)
         if follow is None:
             return None
         sizes = [x.records[0].piece.shape[0] for x in tracks if x.generation == track.generation]
         # An encoder reads each sequence once for all of its beams; -1, for none, stays.
         return follow.div(max(sizes) // track.records[0].piece.shape[0], rounding_mode="floor")
 
+    def _take(self) -> None:
+        """Take over what was written down; the recorder may be used again, and must hold nothing."""
+        if self._recorder is not None:
+            self._recorder.settle()
+            self._raw += self._recorder.settled
+            self._recorder.settled = []
+
     def _nothing(self) -> str:
-        if not self._recorder.settled:
+        if not self._raw:
             return "look saw nothing: the model did not run inside it, or in another thread"
         return f"look saw no attention; it looked for {LOOKED_FOR}"
 

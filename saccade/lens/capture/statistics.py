@@ -86,11 +86,12 @@ def figures(
     with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
         for block in blocks(piece):
             place = block.batch, block.heads, block.rows
-            inverse = torch.where(block.total > 0, 1 / block.total, 0.0)
+            nowhere = block.total == 0  # not `> 0`, which would hide NaN
+            inverse = torch.where(nowhere, 0.0, 1 / block.total)
             if per_row[0] is not None:
                 # -sum p ln p with p = e / t and ln p = s - ln t; e s is zero where e is.
                 spread = block.total.log() * block.exps.sum(-1, keepdim=True) - _dot(block.exps, block.shifted)
-                per_row[0][place] = torch.where(block.total > 0, spread * inverse, 0.0)[..., 0]
+                per_row[0][place] = torch.where(nowhere, 0.0, spread * inverse)[..., 0]
             if per_row[1] is not None:
                 apart = (at[block.rows, None] - slots[block.columns]).abs()
                 per_row[1][place] = _dot(block.exps, apart)[..., 0] * inverse[..., 0]
