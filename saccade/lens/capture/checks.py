@@ -33,7 +33,9 @@ class Check(NamedTuple):
     def warning(self, name: str) -> str | None:
         """One line for whoever looks, where there is something to say."""
         if self.status == "differs":
-            return f"{name}: recomputed weights do not explain the output ({self.difference:.1e} apart): do not trust them"
+            return (
+                f"{name}: recomputed weights do not explain the output ({self.difference:.1e} apart): do not trust them"
+            )
         if self.status == "dropped":
             return f"{name}: dropout was at work; which weights it dropped cannot be shown, these are those before"
         if self.status == "not finite":

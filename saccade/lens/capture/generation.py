@@ -47,7 +47,11 @@ class _Generate:
         """Whoever looks at this model in this thread, and whether the caller wants the tokens alone."""
         lookers = [recorder for recorder in active if recorder.names.get(id(self.model)) == "" and recorder.mine()]
         alone = False
-        if lookers and self._asked("num_beams", given, 1) > 1 and not self._asked("return_dict_in_generate", given, False):
+        if (
+            lookers
+            and self._asked("num_beams", given, 1) > 1
+            and not self._asked("return_dict_in_generate", given, False)
+        ):
             given["return_dict_in_generate"] = alone = True
         for recorder in lookers:
             inputs = {"input_ids": given["inputs"]} if _tokens(given.get("inputs")) else {}

@@ -62,7 +62,9 @@ def norms(call: Call, rows: Sequence[int], output: Tensor | None) -> Float[Tenso
         if output is not None:
             heads, dim = value.shape[1], value.shape[3]
             if output.dim() != 2 or output.shape[1] != heads * dim:
-                raise ValueError(f"output must be [dim, heads * value_dim] = [dim, {heads * dim}]; got {list(output.shape)}")
+                raise ValueError(
+                    f"output must be [dim, heads * value_dim] = [dim, {heads * dim}]; got {list(output.shape)}"
+                )
             value = value @ output.detach().to(value.dtype).view(-1, heads, dim).permute(1, 2, 0)
         return made * value.norm(dim=-1)[:, :, None]
 

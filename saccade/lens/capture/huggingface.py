@@ -7,7 +7,8 @@ imported here; where no model comes from it there is nothing to swap.
 
 import sys
 from collections.abc import Callable, MutableMapping
-from inspect import signature
+from functools import cache
+from inspect import getsource, signature
 from typing import Any
 
 import torch
@@ -19,12 +20,35 @@ from saccade.lens.capture.recorder import Kind, Recorder, active
 from saccade.lens.capture.swaps import swap
 
 EAGER = "eager_attention_forward"
+FUSED = ("scaled_dot_product_attention", "flex_attention(", "multi_head_attention_forward")
 
 
 def swap_functions(recorder: Recorder, model: nn.Module) -> None:
     """Watch the functions that the model may call."""
     for where, name, implementation in _functions(model):
         swap(recorder, where, name, where[name], _Function(where[name], implementation))
+
+
+def says_all(model: nn.Module) -> bool:
+    """Whether every attention of a model goes through the functions that are swapped, as far as its files tell.
+
+    Then nothing else needs to be watched: a mode is asked about every operation.
+    """
+    for file in {type(module).__module__ for module in model.modules()}:
+        if not file.startswith(("transformers.", "torch.nn.modules.")):
+            return False
+        if file.startswith("transformers.") and any(name in _source(file) for name in FUSED):
+            return False
+    return not any(isinstance(module, nn.MultiheadAttention) for module in model.modules())
+
+
+@cache
+def _source(file: str) -> str:
+    """The text of a modelling file; where there is none, one that says that it may call anything."""
+    try:
+        return getsource(sys.modules[file])
+    except (KeyError, OSError, TypeError):
+        return FUSED[0]
 
 
 def _functions(model: nn.Module) -> list[tuple[MutableMapping[str, Any], str, str]]:

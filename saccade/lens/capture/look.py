@@ -12,7 +12,7 @@ from torch import nn
 
 from saccade.lens.capture.fused import FusedMode
 from saccade.lens.capture.generation import note_tokens, swap_compiled, swap_generate
-from saccade.lens.capture.huggingface import swap_functions
+from saccade.lens.capture.huggingface import says_all, swap_functions
 from saccade.lens.capture.ours import swap_reads
 from saccade.lens.capture.recorder import Recorder, active, hooked, readable, recorder_of
 from saccade.lens.capture.seen import Seen
@@ -83,7 +83,8 @@ class look:  # noqa: N801  a context, used like a function
             swap_generate(recorder, model)
             swap_compiled(recorder, self.model)
             swap_reads(recorder, model)
-            stack.enter_context(FusedMode(recorder))
+            if not says_all(model):
+                stack.enter_context(FusedMode(recorder))
             self._leave = stack.pop_all()
         return self._seen
 

@@ -81,7 +81,9 @@ def _sink(site: Site, real: Real) -> Tensor:
 def _special(site: Site, real: Real) -> Tensor:
     """The mass on special tokens (Clark et al. 2019, §3.2)."""
     if real.special is None:
-        raise ValueError(f"special needs to know the tokens of {site.name}: give look a tokenizer, and the model input_ids")
+        raise ValueError(
+            f"special needs to know the tokens of {site.name}: give look a tokenizer, and the model input_ids"
+        )
     return _mean(site.mass(real.special[..., None].float())[..., 0], site, real)
 
 

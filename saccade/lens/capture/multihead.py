@@ -60,8 +60,9 @@ def record_multihead(recorder: Recorder, args: Sequence[Any], given: dict[str, A
     name = recorder.at_work()
     if rows is not None and gradient is None:
         call = projected(of)
-        error = None if drop else difference(call, sample)
-        recorder.raw.append(Recorded(name, "multihead", kind, kept(call, rows), None, error, dtype=output.dtype))
+        piece = kept(call, rows)
+        error = None if drop else difference(call, sample, piece.weights[:, :, -len(sampled) :])
+        recorder.raw.append(Recorded(name, "multihead", kind, piece, None, error, dtype=output.dtype))
     elif of.training or gradient is not None:  # the next step of an optimiser changes the weights in place
         recorder.raw.append(Recorded(name, "multihead", kind, projected(of), sample, None, gradient))
     else:

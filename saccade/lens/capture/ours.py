@@ -94,9 +94,7 @@ class _Reading:
         shape = len(context), heads or 1, 1 if step else context.shape[1], slots
         return Later(lambda: kept(_muted(again).weights), shape)
 
-    def _multihead(
-        self, recorder: Recorder, name: str, kind: Kind, asked: dict[str, Any], context: Tensor
-    ) -> Recorded:
+    def _multihead(self, recorder: Recorder, name: str, kind: Kind, asked: dict[str, Any], context: Tensor) -> Recorded:
         module, memory, query = self.module, asked["memory"], asked["query"]
         assert isinstance(module, MultiHeadAttention)
         queries = query if query.dim() == 3 else query[:, None]

@@ -67,7 +67,9 @@ def counts(call: Call, rows: slice | Tensor) -> Tensor:
     return seen.sum(-1) * (call.key.shape[2] if every else 1)
 
 
-def rows_of(piece: Call | Kept, rows: Sequence[int], heads: Sequence[int] | None) -> Float[Tensor, "batch heads rows key"]:
+def rows_of(
+    piece: Call | Kept, rows: Sequence[int], heads: Sequence[int] | None
+) -> Float[Tensor, "batch heads rows key"]:
     """Weights of some queries and heads."""
     if isinstance(piece, Kept):
         at = [piece.rows.index(row) for row in rows]
@@ -90,11 +92,16 @@ class Sample(NamedTuple):
     projection: tuple[Tensor, Tensor | None] | None = None
 
 
-def difference(call: Call, sample: Sample) -> Tensor:
-    """The largest difference between `A V` and what came out, as a part of the largest value: `[]`."""
+def difference(call: Call, sample: Sample, made: Tensor | None = None) -> Tensor:
+    """The largest difference between `A V` and what came out, as a part of the largest value: `[]`.
+
+    Args:
+        made: the weights of the sample's rows, where they are there already.
+    """
     with torch.no_grad(), torch.autocast(call.query.device.type, enabled=False):
         call = precise(call)
-        found = read(call, weights(call, torch.tensor(sample.rows, device=call.query.device)))
+        made = weights(call, torch.tensor(sample.rows, device=call.query.device)) if made is None else made
+        found = read(call, made)
         most = call.value.abs().amax()
         if sample.projection is not None:
             weight, bias = (None if x is None else x.detach().to(found.dtype) for x in sample.projection)

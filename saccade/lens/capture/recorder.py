@@ -131,8 +131,9 @@ class Recorder:
         if rows is None or self.gradients:
             self.raw.append(Recorded(self.at_work(), route, kind, call, sample, None, gradient))
             return
-        error = None if call.dropout else difference(call, sample)
-        self.raw.append(Recorded(self.at_work(), route, kind, kept(call, rows), None, error, dtype=output.dtype))
+        piece = kept(call, rows)
+        error = None if call.dropout else difference(call, sample, piece.weights[:, :, -len(sampled) :])
+        self.raw.append(Recorded(self.at_work(), route, kind, piece, None, error, dtype=output.dtype))
 
     def rows_now(self, shape: tuple[int, int, int, int]) -> list[int] | None:
         """The queries whose weights are made at once; None where what the call was given is held instead."""
@@ -184,17 +185,19 @@ def _swapped(x: Tensor) -> Tensor:
 
 
 def hooked(model: nn.Module, recorder: Recorder) -> list[Any]:
-    """Hooks by which the recorder knows which module is at work; whoever placed them removes them."""
+    """Hooks by which the recorder knows which module is at work; whoever placed them removes them.
+
+    Hooks cost a step of a generation a little each, so there are none on what nobody asked for, nor on PyTorch's
+    layers, of which only these attend.
+    """
+    attending = nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer
     handles: list[Any] = []
     for name, module in model.named_modules():
-        if name == "" or not type(module).__module__.startswith("torch.nn.modules") or name in _attentions(module, name):
+        asked = recorder.wanted is None or readable(name) in recorder.wanted
+        layer = type(module).__module__.startswith("torch.nn.modules") and not isinstance(module, attending)
+        if not readable(name) or (asked and not layer):
             handles += _hooks(module, name, recorder)
     return handles
-
-
-def _attentions(module: nn.Module, name: str) -> tuple[str, ...]:
-    ours = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, nn.TransformerEncoder)
-    return (name,) if isinstance(module, ours) else ()
 
 
 def _hooks(module: nn.Module, name: str, recorder: Recorder) -> list[Any]:

@@ -54,7 +54,9 @@ def load(folder: Path | str) -> tuple[list[Site], tokens.Tokens]:
         if described["version"] != VERSION:
             raise ValueError(f"version {VERSION} expected")
         sites = [_read_site(one, numbers) for one in described["sites"]]
-        sides = {name: side and tokens.Sequence(**_read_fields(side, numbers)) for name, side in described["tokens"].items()}
+        sides = {
+            name: side and tokens.Sequence(**_read_fields(side, numbers)) for name, side in described["tokens"].items()
+        }
         return sites, tokens.Tokens(**sides)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder}: expected what Seen.save wrote; got {type(error).__name__}: {error}") from None

@@ -81,7 +81,9 @@ class Seen:
             patterns = [sites] if isinstance(sites, str) else list(sites)
             found = [site for site in self.sites if any(fnmatch(site.name, pattern) for pattern in patterns)]
         if not found:
-            raise ValueError(self._nothing() if not self.sites else f"sites must be some of {self._names()}; got {sites!r}")
+            raise ValueError(
+                self._nothing() if not self.sites else f"sites must be some of {self._names()}; got {sites!r}"
+            )
         return found
 
     def measure(self, *names: str, sites: str | Sequence[str] | None = None) -> Measures:

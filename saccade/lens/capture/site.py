@@ -246,7 +246,9 @@ class Site:
     def _checked_row(self, row: int) -> int:
         row = _place("row", row, self.shape[2])
         if row not in self._there:
-            kept = f"{self.places[0]} to {self.places[-1]}" if len(self.places) > 9 else ", ".join(map(str, self.places))
+            kept = (
+                f"{self.places[0]} to {self.places[-1]}" if len(self.places) > 9 else ", ".join(map(str, self.places))
+            )
             raise ValueError(f"row must be one that was kept, of {self.name} {kept or 'none'}; got {row}")
         return row
 

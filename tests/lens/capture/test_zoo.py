@@ -19,10 +19,10 @@ def told_by_eager(name: str, inputs, sites: list[str]) -> dict[str, list[Tensor]
     model, told = built(name, "eager"), {}
 
     def hear(module_name):
-        return lambda module, args, output: told.setdefault(module_name, []).append(output[1])
+        return lambda module, args, output: told.setdefault(module_name, []).append(output[-1])
 
     for module_name, module in model.named_modules():
-        if module_name in sites:
+        if module_name in [site.split("#")[0] for site in sites]:
             module.register_forward_hook(hear(module_name))
     with torch.no_grad():
         model(**inputs, output_attentions=True)
@@ -43,12 +43,15 @@ def test_what_is_seen_is_what_the_eager_model_says(name):
         assert site.route == "huggingface"
         assert site.check.status == "exact"
         assert (site.kind == "cross") == any(hint in site.name for hint in ("encoder_attn", "EncDec"))
-        said = told[site.name][0]
+        said = told[site.name.split("#")[0]][0]
         if said is None or said.dim() != 4:
             continue  # a tower that keeps its weights to itself; the check has compared what they read
         found = site.weights()
         assert found.shape == said.shape == site.shape
-        assert (found - said).abs().max() < 1e-6
+        # Where a query may look nowhere the fused functions read nothing, and eager ones everything.
+        somewhere = found.sum(-1) > 0
+        assert (found - said)[somewhere].abs().max() < 1e-6
+        assert somewhere[0].all()
         heard += 1
     assert heard >= 2
 
@@ -64,6 +67,7 @@ def test_an_eager_model_is_seen_too(name):
         assert min((weights - mine).abs().max() for mine in found if mine.shape == weights.shape) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bert", "llama", "gemma2"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_flex_attention_is_seen_too(name):
@@ -72,7 +76,9 @@ def test_flex_attention_is_seen_too(name):
         model(**inputs)
     told = told_by_eager(name, inputs, [site.name for site in seen.sites])
     for site in seen.sites:
-        assert (site.weights() - told[site.name][0]).abs().max() < 2e-6
+        found = site.weights()
+        somewhere = found.sum(-1) > 0
+        assert (found - told[site.name][0])[somewhere].abs().max() < 2e-6
 
 
 def test_a_wrong_reading_is_a_visible_warning(monkeypatch):

@@ -40,7 +40,7 @@ def ids(batch: int = 2, length: int = 11) -> Tensor:
 def text(*, left: bool = False) -> dict[str, Tensor]:
     """Two sentences, the second padded."""
     mask = torch.ones(2, 11, dtype=torch.int64)
-    mask[1, :4 if left else None] = 0 if left else 1
+    mask[1, : 4 if left else None] = 0 if left else 1
     mask[1, None if left else 7 :] = mask[1, None if left else 7 :] if left else 0
     return {"input_ids": ids(), "attention_mask": mask}
 
@@ -96,7 +96,13 @@ def gpt2() -> nn.Module:
 
 def oss() -> nn.Module:
     layers = ["sliding_attention", "full_attention"]
-    experts = {"intermediate_size": 40, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 4, "layer_types": layers}
+    experts = {
+        "intermediate_size": 40,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+        "sliding_window": 4,
+        "layer_types": layers,
+    }
     return hf.GptOssForCausalLM(hf.GptOssConfig(**{**DECODER, **experts}))
 
 
@@ -130,7 +136,7 @@ def built(name: str, implementation: str | None = None) -> nn.Module:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.mul_(8.0)
+                parameter.mul_(1.0 if name == "t5" else 4.0)  # T5 does not scale its scores
     if implementation is not None:
         model.set_attn_implementation(implementation)
     return model.eval()
