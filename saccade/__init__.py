@@ -68,6 +68,9 @@ if TYPE_CHECKING:
         TransformerEncoder,
         TransformerEncoderLayer,
     )
+    from saccade.lens.capture.look import look
+    from saccade.lens.capture.seen import Seen
+    from saccade.lens.capture.site import Site
     from saccade.lens.show import show, show_weights
     from saccade.models.classifier import Classifier
     from saccade.models.forecaster import Forecaster
@@ -136,9 +139,11 @@ _WHERE = {
     "RelativeVectors": "attention.positions",
     "Rotary": "attention.positions",
     "ScaledDotAttention": "attention.multiplicative",
+    "Seen": "lens.capture.seen",
     "SelfAttention": "attention.selfattention",
     "SeriesFile": "data.seriescorpus",
     "SinusoidalPositions": "layers.positions",
+    "Site": "lens.capture.site",
     "SpatialChannelAttention": "attention.images",
     "SpatialGate": "attention.gates",
     "SqueezeExcitation": "attention.gates",
@@ -171,6 +176,7 @@ _WHERE = {
     "gaussian_kernel_scores": "attention.similarity",
     "hard_alignment": "attention.monotonic",
     "load": "tasks.load",
+    "look": "lens.capture.look",
     "mixture_weights": "attention.mixture",
     "multihead": "attention.multihead",
     "redundancy_penalty": "attention.losses",
@@ -235,9 +241,11 @@ __all__ = [
     "RelativeVectors",
     "Rotary",
     "ScaledDotAttention",
+    "Seen",
     "SelfAttention",
     "SeriesFile",
     "SinusoidalPositions",
+    "Site",
     "SpatialChannelAttention",
     "SpatialGate",
     "SqueezeExcitation",
@@ -272,6 +280,7 @@ __all__ = [
     "hard_alignment",
     "kernels",
     "load",
+    "look",
     "masks",
     "migrate",
     "mixture_weights",

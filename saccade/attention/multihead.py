@@ -269,7 +269,7 @@ class MultiHeadAttention(Attention):
         """Every head, and the projection of them all."""
         if asked.noise is not None:
             raise ValueError("MultiHeadAttention draws nothing, so it takes no noise")
-        q, k, v = self._split(query, memory, asked.place)
+        q, k, v = self.split_heads(query, memory, asked.place)
         bias, drop = asked.bias, self.dropout if self.training else 0.0
         if (own := self.positions.bias(q, k.shape[2], asked.place)) is not None:
             bias = own if bias is None else own + with_heads(bias)
@@ -290,7 +290,8 @@ class MultiHeadAttention(Attention):
             context = fused_multihead(q, k, v, mask, bias, drop=drop)
         return Attended(self.output(joined(context)), weights, None)
 
-    def _split(self, query: Tensor, memory: Memory, place: int) -> tuple[Tensor, Tensor, Tensor]:
+    def split_heads(self, query: Tensor, memory: Memory, place: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Projected queries at their places, keys and values, `[batch, heads, slot, dim]`; those of keys are shared."""
         q = self.positions.turn(split(self.query(query), self.heads), memory.start + place)
         return q, split(memory.key, self.shared), split(memory.value, self.shared)
 

@@ -1,0 +1,105 @@
+"""Figures of every head of every attention, one row each."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from saccade.lens.capture.site import Site
+
+
+class Measures(NamedTuple):
+    """A table of figures.
+
+    columns: what was measured.
+    sites:   the attention that each row is of.
+    heads:   its head.
+    values:  `[row, column]`.
+    """
+
+    columns: tuple[str, ...]
+    sites: tuple[str, ...]
+    heads: tuple[int, ...]
+    values: Tensor
+
+
+class Real(NamedTuple):
+    """Which of a site's slots are real tokens and which are special ones, boolean `[batch, key]`; None: not known."""
+
+    rows: Tensor | None
+    slots: Tensor | None
+    special: Tensor | None
+
+
+def measured(sites: Sequence[Site], names: Sequence[str], real: Callable[[Site], Real]) -> Measures:
+    """Mean figures over the real queries of every sequence, for each head.
+
+    Raises:
+        ValueError: a measure that there is not, or one that needs to know the tokens where nobody knows them.
+    """
+    for name in names:
+        if name not in MEASURES:
+            raise ValueError(f"measures must be of {', '.join(MEASURES)}; got {name!r}")
+    values = []
+    for site in sites:
+        known = real(site)
+        values.append(torch.stack([MEASURES[name](site, known).cpu().float() for name in names], 1))
+    labels = [(site.name, head) for site in sites for head in range(site.shape[1])]
+    table = torch.cat(values) if values else torch.zeros(0, len(names))
+    return Measures(tuple(names), tuple(name for name, _ in labels), tuple(head for _, head in labels), table)
+
+
+def _entropy(site: Site, real: Real) -> Tensor:
+    return _mean(site.entropy(), site, real)
+
+
+def _normalised(site: Site, real: Real) -> Tensor:
+    return _mean(site.entropy(normalised=True), site, real)
+
+
+def _coverage(site: Site, real: Real) -> Tensor:
+    """The part of the input that was read: the mean of min(c_j, 1) over real slots (after Wu et al. 2016, eq. 14)."""
+    rows = None if real.rows is None else real.rows[:, None].float()
+    covered = site.coverage(rows).clamp(max=1.0)
+    slots = torch.ones_like(covered) if real.slots is None else real.slots[:, None].to(covered).expand_as(covered)
+    return (covered * slots).sum((0, 2)) / slots.sum((0, 2)).clamp(min=1)
+
+
+def _distance(site: Site, real: Real) -> Tensor:
+    return _mean(site.distance(), site, real)
+
+
+def _sink(site: Site, real: Real) -> Tensor:
+    """The mass on the first real slot (Xiao et al. 2024)."""
+    first = torch.zeros(1, site.shape[3]) if real.slots is None else real.slots.float().cumsum(1) * real.slots
+    if real.slots is None:
+        first[:, 0] = 1.0
+    return _mean(site.mass((first == 1)[..., None].float())[..., 0], site, real)
+
+
+def _special(site: Site, real: Real) -> Tensor:
+    """The mass on special tokens (Clark et al. 2019, §3.2)."""
+    if real.special is None:
+        raise ValueError(
+            f"special needs to know the tokens of {site.name}: give look a tokenizer, and the model input_ids"
+        )
+    return _mean(site.mass(real.special[..., None].float())[..., 0], site, real)
+
+
+def _mean(per_row: Tensor, site: Site, real: Real) -> Tensor:
+    """The mean over the rows that are real and may look somewhere, of each head."""
+    counted = (site.seen_slots() > 0).to(per_row).expand_as(per_row)
+    if real.rows is not None:
+        counted = counted * real.rows[:, None].to(per_row)
+    return (per_row * counted).sum((0, 2)) / counted.sum((0, 2)).clamp(min=1)
+
+
+MEASURES: dict[str, Callable[[Site, Real], Tensor]] = {
+    "entropy": _entropy,
+    "entropy_normalised": _normalised,
+    "coverage": _coverage,
+    "distance": _distance,
+    "sink": _sink,
+    "special": _special,
+}
