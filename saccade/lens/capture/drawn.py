@@ -1,0 +1,177 @@
+"""What was seen of a model as a drawing: plain arrays and labels of one example, which everything that draws knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from saccade.lens import heads
+from saccade.lens.faithfulness import Faithfulness
+from saccade.lens.heads import Curves, Layers, Top, layers, top
+from saccade.lens.tokens import Patches, Tokens, patches, tokens
+
+if TYPE_CHECKING:
+    from saccade.lens.capture.seen import Seen
+    from saccade.lens.capture.site import Site
+    from saccade.lens.capture.tokens import Sequence as Side
+
+DENSE = 1024 * 1024
+"""Weights of a head that are drawn as they are; of more the largest of each row."""
+MOST = 2**28
+"""Weights of a head that are made, a few rows at a time; beyond, somebody must say which rows."""
+KEPT = 32
+"""How many of the largest weights of a row are kept of a long input."""
+
+
+class Shown(NamedTuple):
+    """What of what was seen is drawn.
+
+    example: which sequence of the batch.
+    sites:   names, with * for anything; all where None.
+    rows:    places of queries; all that there are where None.
+    image:   for a model of images: pixels, uint8 `[height, width, 3]` or `[height, width]`.
+    grid:    rows and columns of its patches; where None it is the largest square that the slots hold.
+    """
+
+    example: int = 0
+    sites: str | Sequence[str] | None = None
+    rows: Sequence[int] | None = None
+    image: ArrayLike | None = None
+    grid: tuple[int, int] | None = None
+
+
+def drawing_of(
+    seen: Seen,
+    shown: Shown,
+    *,
+    measures: Sequence[str] = (),
+    faithfulness: Faithfulness | None = None,
+    text: str = "",
+    answer: str = "",
+    note: str = "",
+) -> Layers:
+    """The sites and heads of one example, without its padding.
+
+    Args:
+        measures: figures of each head to show beside it, names that `Seen.measure` knows; means over the batch.
+        faithfulness: curves to show.
+        text, answer, note: what was read, what came out, and one line more.
+
+    Raises:
+        ValueError: no such example, sites, rows or measures; or so many weights that somebody must say which rows.
+    """
+    found = seen.select(shown.sites)
+    batch = max(site.shape[0] for site in found)
+    if not 0 <= shown.example < batch:
+        raise ValueError(f"example must be 0 to {batch - 1}; got {shown.example}")
+    figures = _figures(seen, found, measures)
+    curves = None if faithfulness is None else _curves(faithfulness)
+    return layers([_site(seen, site, shown) for site in found], figures=figures, curves=curves, text=text,
+                  answer=answer, note=note)  # fmt: skip
+
+
+def _figures(seen: Seen, found: Sequence[Site], measures: Sequence[str]) -> dict[str, list[NDArray[Any]]]:
+    if not measures:
+        return {}
+    table = seen.measure(*measures, sites=[site.name for site in found])
+    ends = np.cumsum([site.shape[1] for site in found])[:-1]
+    columns = table.values.double().numpy().T
+    return {name: np.split(column, ends) for name, column in zip(measures, columns, strict=True)}
+
+
+def _curves(found: Faithfulness) -> Curves:
+    return {
+        "deletion": {name: (found.shares, scores) for name, scores in found.deletion.items()},
+        "insertion": {name: (found.shares, scores) for name, scores in found.insertion.items()},
+    }
+
+
+def _site(seen: Seen, site: Site, shown: Shown) -> heads.Site:
+    example = shown.example * site.shape[0] // max(one.shape[0] for one in seen.select(shown.sites))
+    asked, read = seen.tokens.of(site.kind, *site.shape[2:])
+    rows = _rows(site, asked, example, shown.rows)
+    image = _patches(shown, site.shape[3])
+    source = _axis(read, example, range(site.shape[3]), image)
+    square = site.kind == "self" and site.shape[2] == site.shape[3]
+    target = _axis(asked, example, rows, image if square and len(rows) == site.shape[3] else None)
+    weights = _weights(site, example, rows)
+    slots = _slots(read, example, weights, site.shape[3])
+    if len(slots) < site.shape[3]:
+        source, weights = _axis(read, example, slots, None), _narrowed(weights, slots, site.shape[3])
+    if isinstance(weights, Top):
+        return heads.site(site.name, source, target, weights.weights, keys=weights.keys, rest=weights.rest)
+    return heads.site(site.name, source, target, weights)
+
+
+def _rows(site: Site, asked: Side | None, example: int, wanted: Sequence[int] | None) -> list[int]:
+    """The rows to draw: those that were asked for, or all real ones."""
+    if wanted is not None:
+        return [row % site.shape[2] for row in wanted]
+    real = None if asked is None or asked.real is None else asked.real[example]
+    rows = [row for row in site.places if real is None or bool(real[row])]
+    if len(rows) * site.shape[3] > MOST:
+        sizes = f"{len(rows):,} rows of {site.shape[3]:,} slots"
+        raise ValueError(
+            f"rows must say which to draw, {site.name} has {sizes}: rows=range(-100, 0) are the last hundred"
+        )
+    return rows
+
+
+def _weights(site: Site, example: int, rows: Sequence[int]) -> NDArray[np.float32] | Top:
+    slots = site.shape[3]
+    if len(rows) * slots <= DENSE:
+        found: NDArray[np.float32] = site.rows(rows)[example].float().cpu().numpy()
+        return found
+    size = max(DENSE // slots, 1)
+    parts = []
+    for first in range(0, len(rows), size):
+        some = site.rows(rows[first : first + size])[example].float().cpu().numpy()
+        parts.append(top(some, KEPT))
+    return Top(*(np.concatenate(part, 1) for part in zip(*parts, strict=True)))
+
+
+def _slots(read: Side | None, example: int, weights: NDArray[np.float32] | Top, slots: int) -> list[int]:
+    """The slots that are no padding, and padding that was looked at all the same."""
+    if read is None or read.real is None:
+        return list(range(slots))
+    there: NDArray[np.bool_] = read.real[example].cpu().numpy().copy()
+    if isinstance(weights, Top):
+        there[weights.keys[weights.weights > 0]] = True
+    else:
+        there |= (weights > 0).any((0, 1))
+    return np.flatnonzero(there).tolist()
+
+
+def _narrowed(weights: NDArray[np.float32] | Top, slots: Sequence[int], size: int) -> NDArray[np.float32] | Top:
+    if not isinstance(weights, Top):
+        return weights[..., slots]
+    place = np.zeros(size, np.int32)
+    place[list(slots)] = np.arange(len(slots))
+    return weights._replace(keys=place[weights.keys])
+
+
+def _axis(side: Side | None, example: int, places: Sequence[int], image: Patches | None) -> Tokens:
+    """Labels of some places: tokens as text, their numbers, or places alone; an image's patches by row and column."""
+    if side is None:
+        labels = [str(place) for place in places]
+        if image is not None:
+            for at, place in enumerate(image.places):
+                labels[place] = f"{at // image.grid[1]},{at % image.grid[1]}"
+        return tokens(labels, image=image)
+    if side.texts is None:
+        return tokens([str(int(side.ids[example, place])) for place in places])
+    special = () if side.special is None else [at for at, place in enumerate(places) if side.special[example, place]]
+    return tokens([side.texts[example][place] for place in places], words="auto", special=special)
+
+
+def _patches(shown: Shown, slots: int) -> Patches | None:
+    if shown.image is None:
+        return None
+    rows, columns = shown.grid or (math.isqrt(slots), math.isqrt(slots))
+    if rows * columns > slots:
+        return None
+    return patches(shown.image, (rows, columns), places=range(slots - rows * columns, slots))
