@@ -40,38 +40,35 @@ class Pieces:
         self.text = text
         self.special: int = self._tokenizer.num_special_tokens_to_add(False)
         """How many special pieces stand around a text."""
-        self.largest = max(self._tokenizer.get_vocab().values(), default=-1) + 1
-        """The largest id there is."""
+        own = self._tokenizer.get_vocab(with_added_tokens=False).values()
+        self.size = max((*own, *self._tokenizer.encode("").ids), default=-1) + 1
+        """How many pieces a text may be cut into, special ones among them and padding not."""
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         found = None if unknown is None else self._tokenizer.token_to_id(unknown)
         self.unknown = 0 if found is None else found + 1
 
     def cut_many(self, texts: Sequence[str], most: int) -> list[tuple[list[int], bool]]:
         """The ids of at most so many pieces of each text between special ones, and whether there are more of them."""
-        found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        longer = [len(encoding) > most for encoding in found]
-        return [([i + 1 for i in self._cut(one, most).ids], more) for one, more in zip(found, longer, strict=True)]
+        found = []
+        for encoding in self._tokenizer.encode_batch(list(texts)):
+            ids, kept = encoding.ids, _kept(encoding, most)
+            found.append(([ids[place] + 1 for place in kept], 0 < len(kept) < len(ids)))
+        return found
 
     def spans(self, text: str, most: int) -> list[tuple[str, int]]:
         """How the words of a text read, and of how many pieces each is; special pieces stand for themselves."""
-        encoding = self._cut(self._tokenizer.encode(text, add_special_tokens=False), most)
-        spans, places = [], enumerate(encoding.word_ids)
-        for word, some in groupby(places, lambda place: place[1] if place[1] is not None else -1 - place[0]):
-            pieces = [place for place, _ in some]
-            begin, end = encoding.offsets[pieces[0]][0], encoding.offsets[pieces[-1]][1]
-            reads = encoding.tokens[pieces[0]] if word < 0 else text[begin:end]
-            spans.append((reads.strip() or reads, len(pieces)))
+        encoding, spans = self._tokenizer.encode(text), []
+        words, tokens, offsets = encoding.word_ids, encoding.tokens, encoding.offsets
+        for word, some in groupby(_kept(encoding, most), lambda i: (words[i], i if words[i] is None else -1)):
+            places = list(some)
+            reads = text[offsets[places[0]][0] : offsets[places[-1]][1]] if word[0] is not None else tokens[places[0]]
+            spans.append((reads.strip() or reads, len(places)))
         return spans
 
     def words_many(self, sentences: Sequence[Sequence[str]]) -> list[PiecedWords]:
         """The pieces of the words of each sentence."""
         found = self._tokenizer.encode_batch([list(words) for words in sentences], is_pretokenized=True)
         return [_pieced(encoding, len(words)) for encoding, words in zip(found, sentences, strict=True)]
-
-    def _cut(self, encoding: Encoding, most: int) -> Encoding:
-        """At most so many pieces, and special ones around them; of nothing, nothing."""
-        encoding.truncate(most)
-        return self._tokenizer.post_process(encoding) if len(encoding) else encoding
 
     def to_json(self) -> str:
         """The whole tokenizer as JSON."""
@@ -85,6 +82,13 @@ def load(path: Path, *, apart: bool = False) -> Pieces:
         RunError: no such file, or not a tokenizer.
     """
     return Pieces(read_tokenizer(path).to_str(), apart=apart)
+
+
+def _kept(encoding: Encoding, most: int) -> list[int]:
+    """The places of at most so many pieces, and of the special ones around them; of nothing, none."""
+    special = encoding.special_tokens_mask
+    own = [place for place, is_special in enumerate(special) if not is_special][:most]
+    return sorted(own + [place for place, is_special in enumerate(special) if is_special]) if own else []
 
 
 def _pieced(encoding: Encoding, words: int) -> PiecedWords:

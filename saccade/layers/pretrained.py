@@ -54,7 +54,8 @@ class PretrainedEncoder(nn.Module):
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time dim"]:
         """The states of rows of tokens, 0 behind the last one of each."""
         if not tokens.shape[1]:
-            return torch.zeros(*tokens.shape, self.dim, device=tokens.device)
+            nothing: Tensor = next(self.model.parameters()).new_zeros(*tokens.shape, self.dim)
+            return nothing
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return torch.cat([self._states(some) for some in torch.split(tokens, self.positions, 1)], 1)
 
