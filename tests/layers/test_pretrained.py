@@ -160,3 +160,14 @@ def test_positions_begin_behind_the_padding_of_some():
     assert positions({"model_type": "bert", "max_position_embeddings": 512}) == 512
     assert positions({"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}) == 512
     assert positions({"model_type": "distilbert"}) == 512
+
+
+def test_no_code_in_a_folder_is_run(tmp_path, bert):
+    shutil.copytree(bert, tmp_path / "model")
+    (tmp_path / "model" / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    remote = {"AutoConfig": "theirs.Config", "AutoModel": "theirs.Model", "AutoTokenizer": ["theirs.T", None]}
+    config(auto_map=remote)(tmp_path / "model")
+    loaded(tmp_path / "model")
+    read_tokenizer(tmp_path / "model")
+    assert not (tmp_path / "ran").exists()
+    assert "auto_map" not in read_config(tmp_path / "model")

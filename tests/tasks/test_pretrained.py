@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 
 from saccade.data.labelled import LabelledFile
 from saccade.data.tagged import TaggedFile
-from saccade.errors import OptionError, RunError
+from saccade.errors import MissingExtraError, OptionError, RunError
 from saccade.lens.answers import drawing_of
 from saccade.runs import Run
 from saccade.tasks.classify.options import ClassifyOptions
@@ -88,7 +89,7 @@ def test_it_learns_and_is_frozen_where_it_shall_be(tmp_path, data, folder, task,
 
     weights = load_file(folder / "model.safetensors")
     begun = weights["bert.embeddings.word_embeddings.weight"]
-    rates = {"learning_rate": 0.01, "pretrained_rate": 0.003, "dropout": 0.1, "epochs": 4, "batch_size": 16}
+    rates = {"learning_rate": 0.01, "pretrained_rate": 0.005, "dropout": 0.1, "epochs": 8, "batch_size": 16}
     for freeze in (False, True):
         options = on(folder, task, **rates, freeze=freeze)
         start = Start(task_of(options).files((data[task],), task_of(options).columns, options), None)
@@ -181,7 +182,7 @@ def test_a_frozen_one_is_set_free_where_it_is_fine_tuned(train, tmp_path, data, 
 
 @tasks
 @pytest.mark.parametrize("kind", ["bert"])
-def test_broken_runs_are_named(train, tmp_path, data, folder, task, kind):
+def test_broken_runs_are_named(monkeypatch, train, tmp_path, data, folder, task, kind):
     train(tmp_path / "run", on(folder, task), data[task])
     for name, line in (("encoder.json", "expected the configuration of an encoder"), ("tokenizer.json", "a tokenizer")):
         whole = (tmp_path / "run" / name).read_text()
@@ -191,6 +192,9 @@ def test_broken_runs_are_named(train, tmp_path, data, folder, task, kind):
                 load(tmp_path / "run")
         (tmp_path / "run" / name).write_text(whole)
     load(tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingExtraError, match=r"^this needs transformers, .*: pip install 'saccade\[pretrained\]'$"):
+        load(tmp_path / "run")
 
 
 def smaller(folder: Path) -> None:
