@@ -26,7 +26,7 @@ CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.jsonl"
 CHECKPOINTS, TENSORBOARD, SCRATCH = "checkpoints", "tensorboard", "scratch"
 _OURS = {CONFIG, WEIGHTS, METRICS, CHECKPOINTS, TENSORBOARD, SCRATCH, "maps.html", "map.png"}
 _OURS |= {"tokenizer-source.json", "tokenizer-target.json", "tokenizer.json", "labels.json"}
-_OURS |= {"words.json", "characters.json", "tags.json", "scale.json", "baseline.safetensors"}
+_OURS |= {"words.json", "characters.json", "tags.json", "encoder.json", "scale.json", "baseline.safetensors"}
 
 
 class Run:

@@ -176,3 +176,47 @@ def keras() -> ModuleType:
     if module.backend.backend() != "torch":
         pytest.skip(f"Keras was loaded with another backend: {module.backend.backend()}")
     return module
+
+
+def _small_encoder(folder: Path, kind: str, texts: list[str]) -> Path:
+    """A folder with a random encoder of two layers, and a tokenizer trained on texts, as their makers leave them."""
+    transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'saccade[pretrained]'")
+    import tokenizers
+
+    special = (
+        ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        if kind == "roberta"
+        else ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    )
+    maker = tokenizers.ByteLevelBPETokenizer if kind == "roberta" else tokenizers.BertWordPieceTokenizer
+    tokenizer = maker()
+    size = 300 if kind == "roberta" else 60
+    tokenizer.train_from_iterator(texts, vocab_size=size, min_frequency=1, special_tokens=special, show_progress=False)
+    tokenizer.save_model(str(folder))
+    sizes = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 40}
+    deep = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    torch.manual_seed(7)
+    if kind == "bert":
+        transformers.BertForMaskedLM(transformers.BertConfig(**sizes, **deep)).save_pretrained(folder)
+        transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    elif kind == "roberta":
+        ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+        transformers.RobertaModel(transformers.RobertaConfig(**sizes, **deep, **ids)).save_pretrained(folder)
+        files = {"vocab": str(folder / "vocab.json"), "merges": str(folder / "merges.txt")}
+        transformers.RobertaTokenizerFast(**files).save_pretrained(folder)
+    return folder
+
+
+SAID = "a fine superb film of the and story was it dull awful weird strange Ann Bo Eve Lee Ray Ulm Rome Oslo now old"
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random BERT, saved with its head; read it, do not change it."""
+    return _small_encoder(tmp_path_factory.mktemp("models"), "bert", [SAID, "sees likes leaves . ,"])
+
+
+@pytest.fixture(scope="session")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random RoBERTa, whose pieces are of bytes; read it, do not change it."""
+    return _small_encoder(tmp_path_factory.mktemp("models"), "roberta", [SAID, "sees likes leaves . ,"])

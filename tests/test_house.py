@@ -21,7 +21,13 @@ HEAVY |= {
     "numba": {"kernels"},
     "triton": {"kernels"},
 }
-HEAVY |= {"matplotlib": {"lens"}, "tyro": {"cli"}, "torchinfo": {"cli"}, "rich": {"lens", "training", "cli"}}
+HEAVY |= {
+    "transformers": {"layers"},
+    "matplotlib": {"lens"},
+    "tyro": {"cli"},
+    "torchinfo": {"cli"},
+    "rich": {"lens", "training", "cli"},
+}
 
 
 def module_of(path: Path) -> str:

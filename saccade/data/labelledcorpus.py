@@ -16,7 +16,8 @@ from saccade.data.characters import Forms
 from saccade.data.corpus import Ragged, nested
 from saccade.data.labelled import Labelled, sentences_of
 from saccade.data.lexicon import Lexicon
-from saccade.data.tokens import UNKNOWN, Vocabulary
+from saccade.data.pieces import Pieces
+from saccade.data.tokens import Vocabulary
 from saccade.errors import DataError
 
 _CHUNK = 1000
@@ -64,7 +65,7 @@ class ReadText(NamedTuple):
 
 
 def read(
-    texts: Sequence[Sequence[str]], vocabulary: Vocabulary, limits: Limits, *, written: bool = False
+    texts: Sequence[Sequence[str]], vocabulary: Vocabulary | Pieces, limits: Limits, *, written: bool = False
 ) -> list[ReadText]:
     """Texts as far as the limits say, and whether there is more of them; a flat text is one sentence.
 
@@ -81,13 +82,14 @@ def read(
     whole = [_sentences(text, limits) for text in texts]
     parts = [sentences[: limits.sentences] if limits.sentences else sentences for sentences in whole]
     flat, most = [sentence for sentences in parts for sentence in sentences], limits.words
-    rows = iter(vocabulary.written_many(flat) if written else [(ids[:-1], []) for ids in vocabulary.encode_many(flat)])
+    rows = iter(vocabulary.cut_many(flat, most))
+    words = iter(vocabulary.written_many(flat, most) if isinstance(vocabulary, Vocabulary) and written else ())
     found = []
     for sentences, part in zip(whole, parts, strict=True):
         some = list(islice(rows, len(part)))
-        as_written = [tokens[:most] for _, tokens in some] if written else None
-        longer = any(len(ids) > most for ids, _ in some)
-        found.append(ReadText(part, [ids[:most] for ids, _ in some], as_written, longer, len(part) < len(sentences)))
+        as_written = list(islice(words, len(part))) if written else None
+        longer = any(more for _, more in some)
+        found.append(ReadText(part, [ids for ids, _ in some], as_written, longer, len(part) < len(sentences)))
     return found
 
 
@@ -162,7 +164,7 @@ class LabelledCorpus:
         folder: Path,
         name: str,
         examples: Iterable[Labelled],
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | Pieces,
         labels: Sequence[str],
         limits: Limits,
         *,
@@ -181,7 +183,7 @@ class LabelledCorpus:
             self.fingerprint = hashlib.sha256(both.encode()).hexdigest()
 
     def _encoded(
-        self, examples: Iterable[Labelled], vocabulary: Vocabulary, forms: Forms | None
+        self, examples: Iterable[Labelled], vocabulary: Vocabulary | Pieces, forms: Forms | None
     ) -> Iterator[tuple[list[int], ...]]:
         rest = iter(examples)
         while chunk := list(islice(rest, _CHUNK)):
@@ -191,7 +193,7 @@ class LabelledCorpus:
                 self.counts.update(example.labels)
                 self.cut += text.words or text.beyond
                 flat = [i for row in text.rows for i in row]
-                self.unknown += flat.count(UNKNOWN)
+                self.unknown += flat.count(vocabulary.unknown)
                 row = flat, [len(row) for row in text.rows], [self._labels[label] for label in example.labels]
                 words = (word for sentence in text.written or () for word in sentence)
                 yield row if forms is None else (*row, forms.numbers(words))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from saccade.data.characters import LONGEST_WORD, spelled
 from saccade.data.corpus import Ragged, nested
 from saccade.data.lexicon import UNKNOWN, Lexicon, learn
+from saccade.data.pieces import Pieces
 from saccade.data.spans import is_ended, is_well_formed, may_follow
 from saccade.data.tagged import Tagged, is_span_scheme
 from saccade.errors import DataError
@@ -27,6 +28,8 @@ class TagCodec(NamedTuple):
     tags:       every tag, in order.
     cased:      whether capital letters are told from small ones in words too.
     spans:      whether tags mark spans, and follow each other as such tags must wherever there are some.
+    encoder:    the configuration of a pretrained encoder; None where there is none.
+    pieces:     its tokenizer.
     """
 
     words: Lexicon
@@ -34,6 +37,8 @@ class TagCodec(NamedTuple):
     tags: tuple[str, ...]
     cased: bool
     spans: bool
+    encoder: dict[str, Any] | None = None
+    pieces: Pieces | None = None
 
     def word_ids(self, words: Sequence[str]) -> list[int]:
         """The id of each word."""
@@ -43,16 +48,18 @@ class TagCodec(NamedTuple):
 class TaggedBatch(NamedTuple):
     """Some tagged sentences side by side, zero at padding.
 
-    words:      `[batch, time]`.
+    words:      `[batch, time]`; on a pretrained encoder where the first piece of each word stands, from 1 on.
     lengths:    how many of each row are real, `[batch]`.
-    characters: of each word, `[batch, time, character]`.
+    characters: of each word, `[batch, time, character]`; None on a pretrained encoder.
     tags:       `[batch, time]`.
+    pieces:     what a pretrained encoder reads, `[batch, piece]`; None where there is none.
     """
 
     words: Tensor
     lengths: Tensor
-    characters: Tensor
+    characters: Tensor | None
     tags: Tensor
+    pieces: Tensor | None = None
 
 
 def learn_codec(
@@ -77,13 +84,26 @@ def learn_codec(
     return TagCodec(learn(words, least=least, most=most), learn(characters), tuple(tags), cased, spans)
 
 
-def side_by_side(sentences: Sequence[Sequence[str]], codec: TagCodec) -> tuple[Tensor, Tensor, Tensor]:
-    """Words, lengths and characters of some sentences, as a batch has them."""
+class Inputs(NamedTuple):
+    """What a model reads of some sentences: the parts of a `TaggedBatch` without tags."""
+
+    words: Tensor
+    lengths: Tensor
+    characters: Tensor | None
+    pieces: Tensor | None
+
+
+def side_by_side(sentences: Sequence[Sequence[str]], codec: TagCodec) -> Inputs:
+    """Some sentences, as a batch has them."""
+    count = torch.tensor([len(sentence) for sentence in sentences])
+    if codec.pieces is not None:
+        pieced = codec.pieces.words_many(sentences)
+        return Inputs(_padded([one.first for one in pieced]), count, None, _padded([one.ids for one in pieced]))
     words = _padded([codec.word_ids(sentence) for sentence in sentences])
     each = [spelled(sentence, codec.characters) for sentence in sentences]
     flat = _padded([[i for word in sentence for i in word] for sentence in each])
     lengths = _padded([[len(word) for word in sentence] for sentence in each])
-    return words, torch.tensor([len(sentence) for sentence in sentences]), nested(flat, lengths)
+    return Inputs(words, count, nested(flat, lengths), None)
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
@@ -125,7 +145,7 @@ class TaggedCorpus:
         self.too_long, self.unknown, self.words, self.counts = 0, 0, 0, Counter[str]()
         self.codec, self._max_length = codec, max_length
         self._tags = {tag: i for i, tag in enumerate(codec.tags)}
-        columns = ("words", "tags", "characters", "lengths")
+        columns = ("words", "tags", *(("characters", "lengths") if codec.pieces is None else ("pieces",)))
         self._rows = Ragged(folder, name, columns, self._encoded(sentences, codec))
         self.fingerprint = self._rows.fingerprint
 
@@ -136,11 +156,16 @@ class TaggedCorpus:
                 continue
             check_tags(sentence, codec)
             self.counts.update(sentence.tags)
-            words, characters = codec.word_ids(sentence.words), spelled(sentence.words, codec.characters)
+            words, tags = codec.word_ids(sentence.words), [self._tags[tag] for tag in sentence.tags]
             self.unknown += words.count(UNKNOWN)
             self.words += len(words)
-            flat = [i for word in characters for i in word]
-            yield words, [self._tags[tag] for tag in sentence.tags], flat, [len(word) for word in characters]
+            if codec.pieces is not None:
+                (pieced,) = codec.pieces.words_many([sentence.words])
+                yield pieced.first, tags, pieced.ids
+            else:
+                characters = spelled(sentence.words, codec.characters)
+                flat = [i for word in characters for i in word]
+                yield words, tags, flat, [len(word) for word in characters]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -152,5 +177,8 @@ class TaggedCorpus:
 
     def batch(self, indices: NDArray[np.int64]) -> TaggedBatch:
         """The sentences at these indices."""
-        words, tags, flat, lengths = (self._rows.padded(column, indices) for column in range(4))
-        return TaggedBatch(words, self._rows.of(0, indices), nested(flat, lengths), tags)
+        words, tags, *more = (self._rows.padded(column, indices) for column in range(len(self._rows.lengths)))
+        count = self._rows.of(0, indices)
+        if self.codec.pieces is not None:
+            return TaggedBatch(words, count, None, tags, more[0])
+        return TaggedBatch(words, count, nested(*more), tags)

@@ -37,6 +37,7 @@ class Vocabulary:
     def __init__(self, tokenizer: Tokenizer):
         self.tokenizer = tokenizer
         self.size: int = tokenizer.get_vocab_size()
+        self.unknown = UNKNOWN
 
     def encode(self, text: str) -> Tokens:
         """The ids and labels of a text; what was never seen in training is `<unk>` in ids and itself in labels."""
@@ -67,17 +68,24 @@ class Vocabulary:
         encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [[*encoding.ids, END] for encoding in encodings]
 
-    def written_many(self, texts: Sequence[str]) -> list[tuple[list[int], list[str]]]:
-        """The ids of each text without an end token, and each of its tokens as the text writes it, capitals kept.
+    def cut_many(self, texts: Sequence[str], most: int) -> list[tuple[list[int], bool]]:
+        """The ids of at most so many tokens of each text, without an end token, and whether there are more of them."""
+        return [(ids[:-1][:most], len(ids) > most + 1) for ids in self.encode_many(texts)]
 
-        >>> learn(["a film"], "word", cased=False).written_many(["A FILM"])
-        [([4, 5], ['A', 'FILM'])]
+    def spans(self, text: str, most: int) -> list[tuple[str, int]]:
+        """How each of at most so many tokens of a text reads, and how many ids it is: one."""
+        return [(label, 1) for label in self.encode(text).labels[:-1][:most]]
+
+    def written_many(self, texts: Sequence[str], most: int) -> list[list[str]]:
+        """At most so many tokens of each text as the text writes them, capitals kept.
+
+        >>> learn(["a film"], "word", cased=False).written_many(["A FILM"], 9)
+        [['A', 'FILM']]
         """
+        found = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [
-            (encoding.ids, [text[begin:end].removeprefix(" ") or " " for begin, end in encoding.offsets])
-            for text, encoding in zip(
-                texts, self.tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True
-            )
+            [text[begin:end].removeprefix(" ") or " " for begin, end in encoding.offsets[:most]]
+            for text, encoding in zip(texts, found, strict=True)
         ]
 
     def label(self, identity: int, extra: Sequence[str] = ()) -> str:
@@ -136,8 +144,17 @@ def load(path: Path) -> Vocabulary:
     Raises:
         RunError: no such file, or not a tokenizer.
     """
+    return Vocabulary(read_tokenizer(path))
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer of the Hugging Face library, from its JSON.
+
+    Raises:
+        RunError: no such file, or not a tokenizer.
+    """
     try:
-        return Vocabulary(Tokenizer.from_str(path.read_text("utf-8")))
+        return Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # the library raises bare Exception
         raise RunError(f"{path}: expected a tokenizer; got {str(error).splitlines()[0]}") from None
 

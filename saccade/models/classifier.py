@@ -14,6 +14,7 @@ from saccade.attention.results import exportable
 from saccade.layers.characters import CharacterEncoder, CharacterEncoderName
 from saccade.layers.embedding import TokenEmbedding
 from saccade.layers.hierarchical import Embed, Hierarchy
+from saccade.layers.pretrained import PretrainedEncoder
 from saccade.layers.reader import Reader
 from saccade.layers.reading import EncoderName, Reading
 from saccade.normalizers.base import precise
@@ -95,14 +96,16 @@ class Classifier(nn.Module):
     >>> logits, words, _ = Classifier(config)(torch.tensor([[4, 5, 2], [4, 2, 0]]), torch.tensor([3, 2]))
     >>> logits.shape, words.shape
     (torch.Size([2, 3]), torch.Size([2, 3]))
+
+    Args:
+        config: the shape; `embedding` is the width of what is pretrained, where something is.
+        pretrained: an encoder that others have trained, whose states take the place of the embeddings.
     """
 
-    def __init__(self, config: ClassifierConfig):
+    def __init__(self, config: ClassifierConfig, *, pretrained: PretrainedEncoder | None = None):
         super().__init__()
         self.config, how = config, config.reading
-        tokens = TokenEmbedding(config.vocab, config.embedding, unknown=config.unknown, drop=config.word_dropout)
-        with torch.no_grad():
-            tokens.table.weight.mul_(0.1)  # words seen once stay near where they began: better near nothing
+        self.pretrained, tokens = pretrained is not None, pretrained or _embedding(config)
         self.embed, width = nn.Sequential(tokens, nn.Dropout(config.dropout)), config.embedding
         self.characters = None
         if config.characters:
@@ -145,7 +148,7 @@ class Classifier(nn.Module):
             expected = f"[{', '.join(axes)}] with lengths [{', '.join(axes[:-1])}]"
             raise ValueError(f"ids must be {expected}; got {list(ids.shape)} and {list(lengths.shape)}")
         mask = masks.padding(lengths.flatten(), ids.shape[-1]).view(ids.shape)
-        x, embed = self._embedding(ids, forms, characters)
+        x, embed = self._beside(ids, forms, characters)
         if isinstance(self.read, Hierarchy):
             vector, words, sentences = self.read(x, mask=mask, embed=embed, need_weights=need_weights)
         else:
@@ -160,7 +163,7 @@ class Classifier(nn.Module):
         assert isinstance(tokens, TokenEmbedding)
         return tokens
 
-    def _embedding(self, ids: Tensor, forms: Tensor | None, characters: Tensor | None) -> tuple[Tensor, Embed]:
+    def _beside(self, ids: Tensor, forms: Tensor | None, characters: Tensor | None) -> tuple[Tensor, Embed]:
         """What stands for each token, and what makes a vector of it."""
         if self.characters is None or forms is None or characters is None:
             if not (self.characters is None and forms is None and characters is None):
@@ -175,6 +178,13 @@ class Classifier(nn.Module):
         return torch.stack([ids, forms], -1), lambda both: dropout(
             torch.cat([tokens(both[..., 0]), embedding(both[..., 1], look)], -1)
         )
+
+
+def _embedding(config: ClassifierConfig) -> TokenEmbedding:
+    tokens = TokenEmbedding(config.vocab, config.embedding, unknown=config.unknown, drop=config.word_dropout)
+    with torch.no_grad():
+        tokens.table.weight.mul_(0.1)  # words seen once stay near where they began: better near nothing
+    return tokens
 
 
 def loss(

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from saccade import masks
 from saccade.attention.build import build_self_attention
@@ -14,7 +14,9 @@ from saccade.attention.results import exportable
 from saccade.layers.characters import CharacterEncoder, CharacterEncoderName
 from saccade.layers.crf import ConditionalRandomField, Constraints
 from saccade.layers.embedding import TokenEmbedding
+from saccade.layers.pretrained import PretrainedEncoder
 from saccade.layers.reader import PlacedTransformer
+from saccade.layers.reading import EncoderName
 from saccade.layers.recurrent import BidirectionalEncoder
 from saccade.normalizers.base import precise
 
@@ -32,7 +34,7 @@ class TaggerConfig:
     character_hidden: int = 50
     """Width of what a word's characters become."""
     character_encoder: CharacterEncoderName = "cnn"
-    encoder: Literal["lstm", "gru", "transformer"] = "lstm"
+    encoder: EncoderName = "lstm"
     hidden: int = 256
     """Width of the encoder's states, of a recurrent one both directions together."""
     layers: int = 1
@@ -87,6 +89,8 @@ class Tagger(nn.Module):
     Args:
         config: the shape.
         constraints: for a "crf", which tags may follow each other: see `ConditionalRandomField`.
+        pretrained: an encoder that others have trained; the state of a word's first piece takes the place of its
+            embedding (Devlin et al. 2019, §5.3).
 
     >>> tagger = Tagger(TaggerConfig(words=11, tags=5, characters=7, attention="additive"))
     >>> words, lengths = torch.tensor([[4, 5, 6], [4, 0, 0]]), torch.tensor([3, 1])
@@ -95,17 +99,24 @@ class Tagger(nn.Module):
     (torch.Size([2, 3, 5]), torch.Size([2, 3, 3]), torch.Size([2, 3]))
     """
 
-    def __init__(self, config: TaggerConfig, *, constraints: Constraints | None = None):
+    def __init__(
+        self,
+        config: TaggerConfig,
+        *,
+        constraints: Constraints | None = None,
+        pretrained: PretrainedEncoder | None = None,
+    ):
         super().__init__()
         self.config = config
         if constraints is not None and config.output != "crf":
             raise ValueError(f"constraints are those of a crf; got output {config.output!r}")
-        self.embedding = TokenEmbedding(
-            config.words, config.embedding, unknown=config.unknown, drop=config.word_dropout
-        )
-        width, size = config.embedding, config.hidden
-        with torch.no_grad():
-            self.embedding.table.weight.mul_(0.1)  # words seen once stay near where they began: better near nothing
+        self.pretrained, self.embedding, width = pretrained, None, config.embedding
+        if pretrained is None:
+            self.embedding = TokenEmbedding(
+                config.words, config.embedding, unknown=config.unknown, drop=config.word_dropout
+            )
+            with torch.no_grad():
+                self.embedding.table.weight.mul_(0.1)  # words seen once stay near where they began: better near nothing
         self.characters = None
         if config.characters:
             self.characters = CharacterEncoder(
@@ -116,10 +127,11 @@ class Tagger(nn.Module):
             )
             width += config.character_hidden
         layers, heads, dropout = config.layers, config.heads, config.dropout
-        self.encoder: PlacedTransformer | BidirectionalEncoder
+        self.encoder: PlacedTransformer | BidirectionalEncoder | None = None
+        size = width if config.encoder == "none" else config.hidden
         if config.encoder == "transformer":
             self.encoder = PlacedTransformer(width, size, layers=layers, heads=heads, dropout=dropout)
-        else:
+        elif config.encoder != "none":
             self.encoder = BidirectionalEncoder(config.encoder, width, size, layers=layers, dropout=dropout)
         self.attention = None
         if config.attention != "none":
@@ -133,24 +145,27 @@ class Tagger(nn.Module):
         words: Int[Tensor, "batch time"],
         lengths: Int[Tensor, " batch"],
         characters: Int[Tensor, "batch time character"] | None = None,
+        pieces: Int[Tensor, "batch piece"] | None = None,
         *,
         need_weights: bool = True,
     ) -> Emitted:
         """Read sentences.
 
         Args:
-            words: word ids, `[batch, time]`.
+            words: word ids, `[batch, time]`; for a tagger on a pretrained encoder, where the first piece of each word
+                stands, from 1 on, 0 for a word that has none.
             lengths: how many of each row are real, `[batch]`.
             characters: of each word, 0 behind its last one; for a tagger that reads them.
+            pieces: for a tagger on a pretrained encoder, what that reads, 0 behind the last one of each row.
             need_weights: whether to give the weights.
 
         Raises:
-            ValueError: characters for a tagger that reads none, none for one that does, or other shapes.
+            ValueError: characters or pieces for a tagger that reads none, none for one that does, or other shapes.
         """
         if words.dim() != 2 or len(words) != len(lengths):
             raise ValueError(f"words must be [batch, time], as {len(lengths)} lengths; got {list(words.shape)}")
         mask = masks.padding(lengths, words.shape[1])
-        states, weights = self._encode(self._embed(words, characters), mask, need_weights)
+        states, weights = self._encode(self._embed(words, characters, pieces), mask, need_weights)
         states = self.dropout(states)
         if self.attention is not None:
             context, found, _ = self.attention(states, mask=mask, need_weights=need_weights)
@@ -159,23 +174,37 @@ class Tagger(nn.Module):
             weights = weights.masked_fill(~(mask[:, None] if weights.dim() == 4 else mask)[..., None], 0.0)
         return Emitted(self.output(states).masked_fill(~mask[..., None], 0.0), weights)
 
-    def _embed(self, words: Tensor, characters: Tensor | None) -> Tensor:
+    def _embed(self, words: Tensor, characters: Tensor | None, pieces: Tensor | None) -> Tensor:
         if (characters is None) != (self.characters is None):
             came = "none" if characters is None else list(characters.shape)
             raise ValueError(f"characters must be given to a tagger that reads them, and to no other; got {came}")
         if characters is not None and (characters.dim() != 3 or characters.shape[:2] != words.shape):
             expected = f"[batch, time, character] = [{len(words)}, {words.shape[1]}, characters]"
             raise ValueError(f"characters must be {expected}; got {list(characters.shape)}")
-        embedded: Tensor = self.embedding(words)
+        embedded = self._words(words, pieces)
         if self.characters is not None and characters is not None:
             embedded = torch.cat([embedded, self.characters(characters)], -1)
         dropped: Tensor = self.dropout(embedded)
         return dropped
 
+    def _words(self, words: Tensor, pieces: Tensor | None) -> Tensor:
+        """A vector for each word."""
+        if (pieces is None) != (self.pretrained is None):
+            came = "none" if pieces is None else list(pieces.shape)
+            raise ValueError(f"pieces must be given to a tagger on a pretrained encoder, and to no other; got {came}")
+        if self.embedding is not None:
+            embedded: Tensor = self.embedding(words)
+            return embedded
+        assert self.pretrained is not None
+        states = pad(self.pretrained(pieces), (0, 0, 1, 0))  # zeros in front, for words without pieces
+        return states.gather(1, words[..., None].expand(-1, -1, states.shape[2]))
+
     def _encode(self, x: Tensor, mask: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
         if isinstance(self.encoder, BidirectionalEncoder):
             # It needs a step to read, in a sentence without words too.
             return self.encoder(x, mask.sum(1).clamp(min=1)).states, None
+        if self.encoder is None:
+            return x, None
         shown = need_weights and self.attention is None
         states, weights = self.encoder.stack(
             self.encoder.positions(self.encoder.enter(x)), mask=mask, need_weights=shown

@@ -73,6 +73,10 @@ class Learner(nn.Module, ABC, Generic[BatchT]):
         super().__init__()
         self.model = model
 
+    def rates(self, options: Course) -> list[dict[str, Any]]:
+        """The parameters that are trained, with the highest learning rate of each group."""
+        return [{"params": list(self.parameters()), "lr": options.learning_rate}]
+
     @abstractmethod
     def objective(self, batch: BatchT) -> Objective:
         """What a step on this batch minimises."""

@@ -135,9 +135,8 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with the schedule of `learning_rate_factor`."""
-        optimizer = torch.optim.AdamW(
-            self.parameters(), self.options.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-        )
+        groups = self.learner.rates(self.options)
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         total = self.plan.total
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -48,7 +48,7 @@ def test_a_batch_is_each_sentence_encoded_alone(tmp_path, indices):
 def test_what_an_answer_is_made_of_is_what_training_had(tmp_path):
     indices = np.array([5, 2, 11])
     batch = corpus(tmp_path).batch(indices)
-    words, lengths, characters = side_by_side([SENTENCES[i].words for i in indices], CODEC)
+    words, lengths, characters, _ = side_by_side([SENTENCES[i].words for i in indices], CODEC)
     for one, other in ((words, batch.words), (lengths, batch.lengths), (characters, batch.characters)):
         assert torch.equal(one, other)
 

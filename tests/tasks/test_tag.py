@@ -158,7 +158,7 @@ def test_the_loss_is_that_of_a_word(tmp_path, train, parts_of_speech):
     trained = train(tmp_path / "run", options, parts_of_speech, valid=(parts_of_speech,))
     losses = []
     for sentence in TaggedFile((parts_of_speech,)):
-        words, lengths, characters = side(trained, sentence)
+        words, lengths, characters, _ = side(trained, sentence)
         likely = trained.model(words, lengths, characters).logits[0].softmax(-1).detach()
         losses += [-math.log(likely[i, trained.codec.tags.index(tag)]) for i, tag in enumerate(sentence.tags)]
     kept = Run(tmp_path / "run").read_config()["scores"]["loss"]

@@ -14,9 +14,11 @@ from saccade import metrics
 from saccade.data.labelled import Labelled
 from saccade.data.labelledcorpus import Limits, ReadText, check_labels, read, side_by_side
 from saccade.data.lexicon import Lexicon
+from saccade.data.pieces import Pieces
 from saccade.data.records import json_of
-from saccade.data.tokens import UNKNOWN, Vocabulary
+from saccade.data.tokens import Vocabulary
 from saccade.errors import DataError
+from saccade.layers.pretrained import positions
 from saccade.models.classifier import Classified, Classifier
 from saccade.tasks.base import Trained, answered, rounded
 from saccade.tasks.classify.learner import count, decide
@@ -26,18 +28,20 @@ from saccade.tasks.classify.options import ClassifyOptions
 class LabelCodec(NamedTuple):
     """What stands between texts and numbers.
 
-    vocabulary: of the tokens.
+    vocabulary: of the tokens; of a classifier on a pretrained encoder, that encoder's tokenizer.
     labels:     every label, in order.
     counts:     how many training texts have each.
     texts:      how many training texts there are.
     characters: of the words as they are written; None for a classifier that reads none.
+    encoder:    the configuration of a pretrained encoder; None where there is none.
     """
 
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | Pieces
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     texts: int
     characters: Lexicon | None = None
+    encoder: dict[str, Any] | None = None
 
 
 class Verdict(NamedTuple):
@@ -100,7 +104,7 @@ class TextClassifier(Trained[Sequence[str]]):
 
     def __init__(self, model: Classifier, codec: LabelCodec, options: ClassifyOptions):
         self.model, self.codec, self.options = model.eval(), codec, options
-        self.limits = limits_of(options)
+        self.limits = limits_of(options, codec)
 
     def parse(self, line: str) -> Sequence[str]:
         """A text; or a document, as a JSON list of its sentences."""
@@ -143,23 +147,22 @@ class TextClassifier(Trained[Sequence[str]]):
         order = sorted(range(len(likely)), key=lambda i: -likely[i])
         kept = decide(logits[None], several=several)[0].tolist()
         labels = self.codec.labels
-        source = tuple(
-            tuple(self.codec.vocabulary.encode(sentence).labels[: len(row)])
-            for sentence, row in zip(text.sentences, text.rows, strict=True)
-        )
+        spans = [self.codec.vocabulary.spans(sentence, self.limits.words) for sentence in text.sentences]
+        source = tuple(tuple(reads for reads, _ in some) for some in spans)
         words, sentences = (None if part is None else part[place].float().cpu().numpy() for part in said[1:])
         return Verdict(
             tuple(labels[i] for i in order if kept[i]),
             {labels[i]: likely[i] for i in order},
             source,
-            None if words is None else self._of_sentences(words, source),
+            None if words is None else self._of_sentences(words, spans),
             None if sentences is None else np.atleast_2d(sentences)[:, : len(source)],
         )
 
-    def _of_sentences(self, words: NDArray[np.float32], source: Sequence[Sequence[str]]) -> tuple[Any, ...]:
+    def _of_sentences(self, words: NDArray[np.float32], spans: Sequence[Sequence[tuple[str, int]]]) -> tuple[Any, ...]:
         each = words if self.options.documents else words[None]
         return tuple(
-            np.atleast_2d(weights)[:, : len(sentence)] for weights, sentence in zip(each, source, strict=False)
+            _of_words(np.atleast_2d(weights), [count for _, count in some])
+            for weights, some in zip(each, spans, strict=False)
         )
 
     def record(self, given: Sequence[str] | str, answers: Sequence[Verdict]) -> dict[str, Any]:
@@ -188,12 +191,14 @@ class TextClassifier(Trained[Sequence[str]]):
             return ["the input is empty, and so nothing was read"]
         (found,) = read([text], self.codec.vocabulary, self.limits)
         flat = [identity for row in found.rows for identity in row]
+        unknown = flat.count(self.codec.vocabulary.unknown)
         doubts = []
-        if flat.count(UNKNOWN) * 2 > len(flat):
-            doubts.append(f"{flat.count(UNKNOWN)} of its {len(flat)} tokens were never seen in training")
+        if unknown * 2 > len(flat):
+            doubts.append(f"{unknown} of its {len(flat)} tokens were never seen in training")
         if found.words:
             of = " of a sentence" if self.limits.sentences else ""
-            doubts.append(f"only the first {self.limits.words} tokens{of} were read (--max-length)")
+            why = why_cut(self.options, self.limits)
+            doubts.append(f"only the first {self.limits.words} tokens{of} were read ({why})")
         if found.beyond:
             doubts.append(f"only the first {self.limits.sentences} sentences were read (--max-sentences)")
         return doubts
@@ -239,6 +244,24 @@ def _tokens(text: ReadText) -> int:
     return sum(map(len, text.rows))
 
 
-def limits_of(options: ClassifyOptions) -> Limits:
-    """How much of a text is read."""
-    return Limits(options.max_length, options.max_sentences if options.documents else 0)
+def _of_words(weights: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float32]:
+    """The weights of words, those of their pieces together: `[hops, piece]` to `[hops, word]`."""
+    there = weights[:, : sum(counts)]
+    if sum(counts) == len(counts):
+        return there
+    begins = np.cumsum([0, *counts[:-1]])
+    found: NDArray[np.float32] = np.add.reduceat(there, begins, axis=1)
+    return found
+
+
+def limits_of(options: ClassifyOptions, codec: LabelCodec) -> Limits:
+    """How much of a text is read: no more than a pretrained encoder has positions for."""
+    words = options.max_length
+    if codec.encoder is not None and isinstance(codec.vocabulary, Pieces):
+        words = max(min(words, positions(codec.encoder) - codec.vocabulary.special), 1)
+    return Limits(words, options.max_sentences if options.documents else 0)
+
+
+def why_cut(options: ClassifyOptions, limits: Limits) -> str:
+    """What decides how many tokens are read."""
+    return "--max-length" if limits.words == options.max_length else "the encoder has no more positions"

@@ -1,7 +1,7 @@
 """What a classifier is trained for, and what is counted on the way."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from saccade.layers.adversarial import adversarial_loss
 from saccade.models.classifier import Classified, Classifier, loss
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.classify.options import ClassifyOptions
+from saccade.tasks.course import Course
+from saccade.tasks.pretrained import rates
 
 
 class Counts(NamedTuple):
@@ -71,6 +73,10 @@ class ClassifyLearner(Learner[LabelledBatch]):
         weights = (texts - there).clamp(min=1) / there if options.several else texts / len(there) / there
         self.register_buffer("class_weights", weights if options.balance else None)
         self.class_weights: Tensor | None
+
+    def rates(self, options: Course) -> list[dict[str, Any]]:
+        """A pretrained encoder has a rate of its own."""
+        return rates(self, self.model.embed[0] if self.model.pretrained else None, self.options)
 
     def objective(self, batch: LabelledBatch) -> Objective:
         """The mean loss of a text; of adversarial training both its losses, summed."""

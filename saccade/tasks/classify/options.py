@@ -7,11 +7,12 @@ from saccade.attention.poolings import check_pooling, check_self_attention
 from saccade.data import Level
 from saccade.errors import OptionError
 from saccade.layers.reading import EncoderName
-from saccade.tasks.course import Course, flag
+from saccade.tasks.course import flag
+from saccade.tasks.pretraining import Pretraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions(Course):
+class ClassifyOptions(Pretraining):
     """How to train a classifier. The defaults work untouched."""
 
     epochs: int = 0
@@ -73,13 +74,8 @@ class ClassifyOptions(Course):
     STEPS: ClassVar[int] = 1000
     LEAST_EPOCHS: ClassVar[int] = 6
     FREE: ClassVar[tuple[str, ...]] = (
-        "max_length",
-        "max_sentences",
-        "balance",
-        "penalty",
-        "smoothing",
-        "word_dropout",
-        "adversarial",
+        *("max_length", "max_sentences", "balance", "penalty", "smoothing", "word_dropout", "adversarial"),
+        *Pretraining.SLOW,
     )
 
     def __post_init__(self) -> None:
@@ -111,6 +107,9 @@ class ClassifyOptions(Course):
                 if given:
                     raise OptionError(f"--{name} needs --level word; got {self.level}")
 
+        words = ("level", "cased", "least", "vocab_size", "embedding", "word_dropout", "vectors", "adversarial")
+        self.check_alone((*words, "characters", "character_embedding", "character_hidden"))
+
     def _check_reading(self) -> None:
         """Refuse what does not go together, before any file is read."""
         try:
@@ -130,6 +129,8 @@ class ClassifyOptions(Course):
 
     def _check_heads(self) -> None:
         what, width = "--hidden", self.hidden
+        if self.encoder == "none" and self.pretrained is not None:
+            return  # as wide as that encoder, which nobody has looked at yet
         if self.encoder == "none":
             what, width = "--embedding", self.embedding
             if self.characters != "none":

@@ -1,20 +1,23 @@
 """The task of giving texts and documents their labels."""
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from saccade.data import characters, lexicon, tokens
+from saccade.data import characters, lexicon, pieces, tokens
 from saccade.data.labelled import Labelled, LabelledFile
 from saccade.data.labelledcorpus import LabelledBatch, LabelledCorpus
+from saccade.data.tokens import Vocabulary
 from saccade.errors import DataError, OptionError, RunError
 from saccade.files import write_atomic
+from saccade.layers.pretrained import PretrainedEncoder
 from saccade.models.classifier import Classifier, ClassifierConfig
 from saccade.runs import Run
+from saccade.tasks import pretrained
 from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_lines
-from saccade.tasks.classify.classifier import LabelCodec, TextClassifier, limits_of
+from saccade.tasks.classify.classifier import LabelCodec, TextClassifier, limits_of, why_cut
 from saccade.tasks.classify.learner import ClassifyLearner
 from saccade.tasks.classify.options import ClassifyOptions
 from saccade.tasks.wordvectors import begin_with
@@ -57,15 +60,20 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
                     written.update(example.text)
                 yield from example.sentences
 
-        vocabulary = tokens.learn(each(), options.level, options.vocab_size, cased=options.cased, least=options.least)
+        encoder, cutter = pretrained.taken(options)
+        vocabulary = cutter or _learned(each(), options)
+        if cutter is not None:
+            deque(each(), 0)  # to count labels
         labels = sorted({label for example in start.train for label in example.labels})
         if len(labels) < 2 - options.several:
             raise DataError(f"{start.train}: expected at least two labels; got {labels[0]!r} alone")
         alphabet = None if options.characters == "none" else lexicon.learn(written)
-        return LabelCodec(vocabulary, tuple(labels), tuple(counts[label] for label in labels), texts, alphabet)
+        each_count = tuple(counts[label] for label in labels)
+        return LabelCodec(vocabulary, tuple(labels), each_count, texts, alphabet, encoder)
 
     def write_codec(self, run: Run, codec: LabelCodec) -> None:
-        """A tokenizer, the labels, and characters where they are read."""
+        """A tokenizer, the labels, and characters and an encoder's configuration where there are some."""
+        pretrained.write(run, codec.encoder)
         write_atomic(run.path(TOKENIZER), codec.vocabulary.to_json())
         if codec.characters is not None:
             write_atomic(run.path(CHARACTERS), codec.characters.to_json())
@@ -73,13 +81,15 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
         write_atomic(run.path(LABELS), json.dumps(labels, ensure_ascii=False, indent=2) + "\n")
 
     def read_codec(self, run: Run) -> LabelCodec:
-        """A tokenizer, the labels, and characters where they are read."""
-        vocabulary, path = tokens.load(run.path(TOKENIZER)), run.path(LABELS)
-        reads = self.read_options(run, run.read_config()).characters != "none"
-        alphabet = lexicon.load(run.path(CHARACTERS)) if reads else None
+        """A tokenizer, the labels, and characters and an encoder's configuration where there are some."""
+        options, path = self.read_options(run, run.read_config()), run.path(LABELS)
+        encoder = None if options.pretrained is None else pretrained.read(run)
+        vocabulary = (tokens if encoder is None else pieces).load(run.path(TOKENIZER))
+        alphabet = None if options.characters == "none" else lexicon.load(run.path(CHARACTERS))
         try:
             found = json.loads(path.read_text("utf-8"))
-            return LabelCodec(vocabulary, tuple(found["labels"]), tuple(found["counts"]), int(found["texts"]), alphabet)
+            labels, counts, texts = tuple(found["labels"]), tuple(found["counts"]), int(found["texts"])
+            return LabelCodec(vocabulary, labels, counts, texts, alphabet, encoder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: expected labels with their counts; got {error}") from None
 
@@ -93,7 +103,7 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
             examples,
             codec.vocabulary,
             codec.labels,
-            limits_of(options),
+            limits_of(options, codec),
             several=options.several,
             characters=codec.characters,
         )
@@ -104,7 +114,7 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
         training = parts[0]
         for name, part in zip(("training", "validation"), parts, strict=True):
             if part.cut:
-                what = "--max-length or --max-sentences" if options.documents else "--max-length"
+                what = why_cut(options, part.limits) + " or --max-sentences" * options.documents
                 say(f"{part.cut} {name} texts are longer than what is read of them ({what})")
         often, rare = training.counts.most_common()[0], training.counts.most_common()[-1]
         if rare[1] * 5 < often[1]:
@@ -127,9 +137,12 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
         return new_model(options, codec)
 
     def begin(self, model: Classifier, options: ClassifyOptions, codec: LabelCodec, say: Say) -> None:
-        """Take word vectors where the options name some."""
+        """Take word vectors, or the weights of an encoder, where the options name some."""
+        if isinstance(model.embed[0], PretrainedEncoder):
+            pretrained.begin(model.embed[0], options, say)
         if options.vectors is None:
             return
+        assert isinstance(codec.vocabulary, Vocabulary)
         named = [codec.vocabulary.label(i) for i in range(codec.vocabulary.size)]
         begin_with(model.tokens.load, options.embedding, options.vectors, named, say)
 
@@ -152,13 +165,15 @@ class Classify(Task[ClassifyOptions, Labelled, LabelCodec, LabelledBatch]):
 
 def new_model(options: ClassifyOptions, codec: LabelCodec) -> Classifier:
     """An untrained classifier; `torch.manual_seed` decides its weights."""
+    many = options.encoder == "none" and options.self_attention == "multi-head"
+    encoder = pretrained.untrained(options, codec.encoder, heads=options.heads if many else 1)
     return Classifier(
         ClassifierConfig(
             vocab=codec.vocabulary.size,
             labels=len(codec.labels),
             attention=options.attention,
             encoder=options.encoder,
-            embedding=options.embedding,
+            embedding=options.embedding if encoder is None else encoder.dim,
             hidden=options.hidden,
             layers=options.layers,
             dropout=options.dropout,
@@ -172,8 +187,14 @@ def new_model(options: ClassifyOptions, codec: LabelCodec) -> Classifier:
             character_embedding=options.character_embedding,
             character_hidden=options.character_hidden,
             character_encoder="cnn" if options.characters == "none" else options.characters,
-        )
+        ),
+        pretrained=encoder,
     )
+
+
+def _learned(texts: Iterable[str], options: ClassifyOptions) -> Vocabulary:
+    level, most = options.level, options.vocab_size
+    return tokens.learn(texts, level, most, cased=options.cased, least=options.least)
 
 
 def _two(columns: tuple[str, ...]) -> tuple[str, str]:

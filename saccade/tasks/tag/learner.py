@@ -1,14 +1,17 @@
 """What a tagger is trained for, and what is counted on the way."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from saccade import masks
 from saccade.data.taggedcorpus import TaggedBatch
-from saccade.models.tagger import Tagger
+from saccade.models.tagger import Emitted, Tagger
 from saccade.tasks.base import Figures, Learner, Objective
+from saccade.tasks.course import Course
+from saccade.tasks.pretrained import rates
+from saccade.tasks.tag.options import TagOptions
 
 
 class Counts(NamedTuple):
@@ -28,14 +31,19 @@ class TagLearner(Learner[TaggedBatch]):
 
     Args:
         model: the tagger.
+        options: how it is trained.
         tags: their names, for the scores of spans; None where they mark none.
     """
 
     model: Tagger
 
-    def __init__(self, model: Tagger, tags: Sequence[str] | None):
+    def __init__(self, model: Tagger, options: TagOptions, tags: Sequence[str] | None):
         super().__init__(model)
-        self.tags = tags
+        self.options, self.tags = options, tags
+
+    def rates(self, options: Course) -> list[dict[str, Any]]:
+        """A pretrained encoder has a rate of its own."""
+        return rates(self, self.model.pretrained, self.options)
 
     def objective(self, batch: TaggedBatch) -> Objective:
         """The mean loss of a word."""
@@ -44,15 +52,16 @@ class TagLearner(Learner[TaggedBatch]):
         return Objective(total / words, total.detach(), words)
 
     def _loss(self, batch: TaggedBatch) -> Tensor:
-        emitted = self.model(batch.words, batch.lengths, self._characters(batch), need_weights=False)
-        return self.model.loss(emitted, batch.tags, batch.lengths)
+        return self.model.loss(self._emitted(batch), batch.tags, batch.lengths)
 
-    def _characters(self, batch: TaggedBatch) -> Tensor | None:
-        return batch.characters if self.model.config.characters else None
+    def _emitted(self, batch: TaggedBatch) -> Emitted:
+        characters = batch.characters if self.model.config.characters else None
+        emitted: Emitted = self.model(batch.words, batch.lengths, characters, batch.pieces, need_weights=False)
+        return emitted
 
     def check(self, batch: TaggedBatch) -> Counts:
         """The counts of a batch."""
-        emitted = self.model(batch.words, batch.lengths, self._characters(batch), need_weights=False)
+        emitted = self._emitted(batch)
         loss = self.model.loss(emitted, batch.tags, batch.lengths).sum()
         chosen = self.model.best(emitted, batch.lengths).tags
         real = masks.padding(batch.lengths, batch.words.shape[1])

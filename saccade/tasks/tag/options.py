@@ -5,11 +5,13 @@ from typing import ClassVar, Literal
 
 from saccade.attention.poolings import check_self_attention
 from saccade.errors import OptionError
-from saccade.tasks.course import Course, flag
+from saccade.layers.reading import EncoderName
+from saccade.tasks.course import flag
+from saccade.tasks.pretraining import Pretraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagOptions(Course):
+class TagOptions(Pretraining):
     """How to train a tagger. The defaults work untouched."""
 
     learning_rate: float = 0.002
@@ -18,12 +20,13 @@ class TagOptions(Course):
     """How the words' states read each other: none, multi-head, additive, scaled-dot ..."""
     heads: int = 4
     """Heads of multi-head attention and of a Transformer."""
-    encoder: Literal["lstm", "gru", "transformer"] = "lstm"
-    """What reads the sentence: a recurrent network in both directions, or a Transformer."""
+    encoder: EncoderName = "lstm"
+    """What reads the sentence: a recurrent network in both directions, a Transformer, or none."""
     output: Literal["softmax", "crf"] = "crf"
     """Whether tags are chosen one by one, or together by a conditional random field."""
     characters: Literal["cnn", "lstm", "none"] = "cnn"
-    """What reads the characters of each word, so that words never seen still look like something."""
+    """What reads the characters of each word, so that words never seen still look like something; with --pretrained
+    nothing does."""
     cased: bool = True
     """Tell capital letters from small ones in words too; characters always do."""
     least: int = 1
@@ -47,7 +50,7 @@ class TagOptions(Course):
     max_length: int = 250
     """Sentences with more words than this are left out of training, and counted."""
 
-    FREE: ClassVar[tuple[str, ...]] = ("max_length", "word_dropout")
+    FREE: ClassVar[tuple[str, ...]] = ("max_length", "word_dropout", *Pretraining.SLOW)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,9 +61,22 @@ class TagOptions(Course):
         for name in ("hidden", "character_hidden"):
             if getattr(self, name) % 2:
                 raise OptionError(f"{flag(name)} must be even, half for each direction; got {getattr(self, name)}")
-        if (self.encoder == "transformer" or self.attention == "multi-head") and self.hidden % self.heads:
-            raise OptionError(f"--hidden must be a multiple of --heads; got {self.hidden} and {self.heads}")
+        if self.encoder == "transformer" or self.attention == "multi-head":
+            self._check_heads()
+        words = ("cased", "least", "vocab_size", "embedding", "word_dropout", "vectors", "characters")
+        self.check_alone((*words, "character_embedding", "character_hidden"))
         try:
             check_self_attention(self.attention)
         except ValueError as error:
             raise OptionError(f"--attention {str(error).split(' ', 1)[1]}") from None
+
+    def _check_heads(self) -> None:
+        what, width = "--hidden", self.hidden
+        if self.encoder == "none" and self.pretrained is not None:
+            return  # as wide as that encoder, which nobody has looked at yet
+        if self.encoder == "none":
+            what, width = "--embedding", self.embedding
+            if self.characters != "none":
+                what, width = "--embedding and --character-hidden together", width + self.character_hidden
+        if width % self.heads:
+            raise OptionError(f"{what} must be a multiple of --heads; got {width} and {self.heads}")

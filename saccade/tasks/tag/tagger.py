@@ -114,8 +114,11 @@ class WordTagger(Trained[Sequence[str]]):
 
     @torch.inference_mode()
     def _tagged(self, sentences: list[tuple[str, ...]]) -> list[TaggedWords]:
-        words, lengths, characters = (part.to(self.device) for part in side_by_side(sentences, self.codec))
-        emitted = self.model(words, lengths, characters if self.model.config.characters else None)
+        words, lengths, characters, pieces = (
+            None if part is None else part.to(self.device) for part in side_by_side(sentences, self.codec)
+        )
+        assert lengths is not None
+        emitted = self.model(words, lengths, characters if self.model.config.characters else None, pieces)
         tags, likely = (part.cpu().tolist() for part in self.model.best(emitted, lengths))
         weights = None if emitted.weights is None else emitted.weights.float().cpu().numpy()
         answers = []
@@ -139,6 +142,8 @@ class WordTagger(Trained[Sequence[str]]):
     def sample(self) -> dict[str, Any]:
         """Two sentences of twenty words of eight characters."""
         given = {"words": torch.ones(2, 20, dtype=torch.long), "lengths": torch.full((2,), 20)}
+        if self.model.pretrained is not None:
+            return given | {"pieces": torch.ones(2, 20, dtype=torch.long)}
         characters = {"characters": torch.ones(2, 20, 8, dtype=torch.long)}
         return given | characters if self.model.config.characters else given
 

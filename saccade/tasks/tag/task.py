@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from saccade.data import characters, lexicon
+from saccade.data import characters, lexicon, pieces
 from saccade.data.spans import span_constraints
 from saccade.data.tagged import Tagged, TaggedFile, is_span_scheme
 from saccade.data.taggedcorpus import TagCodec, TaggedBatch, TaggedCorpus, learn_codec
@@ -13,13 +13,14 @@ from saccade.errors import DataError, OptionError, RunError
 from saccade.files import write_atomic
 from saccade.models.tagger import Tagger, TaggerConfig
 from saccade.runs import Run
+from saccade.tasks import pretrained
 from saccade.tasks.base import Figures, Say, Start, Task, held_out
 from saccade.tasks.tag.learner import TagLearner
 from saccade.tasks.tag.options import TagOptions
 from saccade.tasks.tag.tagger import WordTagger
 from saccade.tasks.wordvectors import begin_with
 
-WORDS, CHARACTERS, TAGS = "words.json", "characters.json", "tags.json"
+WORDS, CHARACTERS, TAGS, TOKENIZER = "words.json", "characters.json", "tags.json", "tokenizer.json"
 Parts = tuple[TaggedCorpus, TaggedCorpus]
 
 
@@ -47,22 +48,30 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
         codec = learn_codec(training, start.train, cased=options.cased, least=options.least, most=options.vocab_size)
         if len(codec.tags) < 2:
             raise DataError(f"{start.train}: expected at least two tags; got {', '.join(codec.tags)} alone")
-        return codec
+        encoder, cutter = pretrained.taken(options, apart=True)
+        return codec._replace(encoder=encoder, pieces=cutter)
 
     def write_codec(self, run: Run, codec: TagCodec) -> None:
-        """Words, characters and tags."""
+        """Words, characters and tags, and what a pretrained encoder is."""
+        if codec.pieces is not None:
+            pretrained.write(run, codec.encoder)
+            write_atomic(run.path(TOKENIZER), codec.pieces.to_json())
         write_atomic(run.path(WORDS), codec.words.to_json())
         write_atomic(run.path(CHARACTERS), codec.characters.to_json())
         tags = {"tags": codec.tags, "cased": codec.cased, "spans": codec.spans}
         write_atomic(run.path(TAGS), json.dumps(tags, ensure_ascii=False, indent=2) + "\n")
 
     def read_codec(self, run: Run) -> TagCodec:
-        """Words, characters and tags."""
+        """Words, characters and tags, and what a pretrained encoder is."""
+        encoder = cutter = None
+        if self.read_options(run, run.read_config()).pretrained is not None:
+            encoder, cutter = pretrained.read(run), pieces.load(run.path(TOKENIZER), apart=True)
         words, alphabet = lexicon.load(run.path(WORDS)), lexicon.load(run.path(CHARACTERS))
         path = run.path(TAGS)
         try:
             found = json.loads(path.read_text("utf-8"))
-            return TagCodec(words, alphabet, tuple(found["tags"]), bool(found["cased"]), bool(found["spans"]))
+            tags, cased, spans = tuple(found["tags"]), bool(found["cased"]), bool(found["spans"])
+            return TagCodec(words, alphabet, tags, cased, spans, encoder, cutter)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: expected tags; got {error}") from None
 
@@ -96,15 +105,17 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
         return new_model(options, codec)
 
     def begin(self, model: Tagger, options: TagOptions, codec: TagCodec, say: Say) -> None:
-        """Take word vectors where the options name some."""
-        if options.vectors is None:
+        """Take word vectors, or the weights of an encoder, where the options name some."""
+        if model.pretrained is not None:
+            pretrained.begin(model.pretrained, options, say)
+        if options.vectors is None or model.embedding is None:
             return
         words = ["", "", *codec.words.words]  # padding and unknown first
         begin_with(model.embedding.load, options.embedding, options.vectors, words, say)
 
     def learner(self, model: Tagger, options: TagOptions, codec: TagCodec) -> TagLearner:
         """The negative log-likelihood of tags."""
-        return TagLearner(model, codec.tags if is_span_scheme(codec.tags) else None)
+        return TagLearner(model, options, codec.tags if is_span_scheme(codec.tags) else None)
 
     def trained(self, model: Tagger, codec: TagCodec, options: TagOptions, run: Run) -> WordTagger:
         """A tagger of words."""
@@ -123,12 +134,15 @@ class Tag(Task[TagOptions, Tagged, TagCodec, TaggedBatch]):
 def new_model(options: TagOptions, codec: TagCodec) -> Tagger:
     """An untrained tagger; `torch.manual_seed` decides its weights."""
     constraints = span_constraints(codec.tags) if options.output == "crf" and codec.spans else None
+    many = options.encoder == "none" and options.attention == "multi-head"
+    encoder = pretrained.untrained(options, codec.encoder, heads=options.heads if many else 1)
+    reads = options.characters != "none" and encoder is None
     return Tagger(
         TaggerConfig(
             words=codec.words.size,
             tags=len(codec.tags),
-            characters=0 if options.characters == "none" else characters.count(codec.characters),
-            embedding=options.embedding,
+            characters=characters.count(codec.characters) if reads else 0,
+            embedding=options.embedding if encoder is None else encoder.dim,
             character_embedding=options.character_embedding,
             character_hidden=options.character_hidden,
             character_encoder="cnn" if options.characters == "none" else options.characters,
@@ -143,6 +157,7 @@ def new_model(options: TagOptions, codec: TagCodec) -> Tagger:
             unknown=lexicon.UNKNOWN,
         ),
         constraints=constraints,
+        pretrained=encoder,
     )
 
 
