@@ -127,13 +127,17 @@ def _run(command: Any) -> None:
 
             predict(command)
         case options.Show():
-            from saccade.cli.look import show
+            from saccade.cli.show import show
 
             show(command)
         case options.Describe():
-            from saccade.cli.look import describe
+            from saccade.cli.describe import describe
 
             describe(command)
+        case options.Look():
+            from saccade.cli.look import look
+
+            look(command)
         case options.Kernels():
             from saccade.cli.kernels import kernels
 

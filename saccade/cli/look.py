@@ -1,77 +1,86 @@
-"""saccade show and saccade describe."""
+"""saccade look: what a model that others have made looked at."""
 
 import sys
-from itertools import islice
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import torch
 
-from saccade.cli.options import Describe, Show
-from saccade.errors import OptionError, RunError
-from saccade.lens.show import show as draw
-from saccade.runs import Run
-from saccade.tasks.base import Task, Trained
-from saccade.tasks.load import task_in
+from saccade.cli.options import Look
+from saccade.errors import DataError, OptionError
+from saccade.layers.pretrained import read_model
+from saccade.lens.capture.look import look as looking
+from saccade.lens.capture.seen import Seen
+from saccade.tasks.devices import pick_device
+
+WRITES = 64
+"""Tokens that an encoder-decoder writes where nobody says how many."""
 
 
-def show(command: Show) -> None:
-    """Draw what the answer to one input looked at."""
-    task = task_in(command.run)
-    trained = task.load(command.run, device=command.device)
-    given = _given(command, task, trained)
-    for doubt in trained.doubts(given):
-        print(f"saccade: {doubt}", file=sys.stderr)
-    answer = trained(given)
-    if answer.weights is None or not answer.source:
-        what = "looks at nothing (--attention none)" if answer.source else "got an empty input"
-        raise RunError(f"{command.run}: expected a model and an input with something to look at; it {what}")
+def look(command: Look) -> None:
+    """Run a model on a text, and draw what it looked at."""
+    _check(command)
+    device = pick_device(command.device)
+    try:
+        model, tokenizer = read_model(command.model)
+    except ValueError as error:
+        raise DataError(f"{command.model}: {error}") from None
+    model = model.to(device)
+    inputs = tokenizer(command.text, return_tensors="pt").to(device)
+    if not inputs["input_ids"].numel():
+        raise DataError("the text must have tokens; got an empty text")
+    try:
+        with looking(model, tokenizer=tokenizer) as seen, torch.inference_mode():
+            answer = _run(model, tokenizer, inputs, command)
+        _draw(seen, command, answer)
+    except ValueError as error:
+        raise OptionError(f"{command.model}: {error}") from None
+
+
+def _check(command: Look) -> None:
+    for name, value, least in (("--generate", command.generate, 0), ("--beams", command.beams, 1)):
+        if value < least:
+            raise OptionError(f"{name} must be at least {least}; got {value}")
+    if command.faithful and command.generate:
+        raise OptionError("--faithful is about one answer to a text; leave out --generate")
+
+
+def _run(model: Any, tokenizer: Any, inputs: Any, command: Look) -> str:
+    """The answer: what was written, the label, or nothing."""
+    both = bool(getattr(model.config, "is_encoder_decoder", False))
+    if command.generate or (both and model.can_generate()):
+        if not model.can_generate():
+            raise ValueError(f"--generate needs a model that writes; got {type(model).__name__}")
+        count = command.generate or WRITES
+        written = model.generate(**inputs, max_new_tokens=count, num_beams=command.beams, do_sample=False)
+        new = written[0] if both else written[0, inputs["input_ids"].shape[1] :]
+        return str(tokenizer.decode(new, skip_special_tokens=True))
+    names = set(inputs) - {"token_type_ids"} if "token_type_ids" not in model.forward.__code__.co_varnames else inputs
+    found = model(**{name: inputs[name] for name in names})
+    logits = getattr(found, "logits", None)
+    if logits is not None and logits.dim() == 2:
+        return str(model.config.id2label[int(logits[0].argmax())])
+    return ""
+
+
+def _draw(seen: Seen, command: Look, answer: str) -> None:
     files = command.png is not None or command.page is not None
-    text = trained.readable(given)
-    draw(answer, text=text, terminal=command.terminal or not files, png=command.png, page=command.page)
-
-
-def _given(command: Show, task: Task[Any, Any, Any, Any], trained: Trained[Any]) -> Any:
-    """The one input that is to be shown."""
-    if (command.text is None) == (not command.data):
-        raise OptionError("show must be given a text, or --data with files of inputs")
-    if command.text is not None:
-        return trained.parse(command.text)
-    if command.item < 1:
-        raise OptionError(f"--item must be at least 1; got {command.item}")
-    run = Run(command.run)
-    config = run.read_config()
-    columns = tuple(config["data"]["columns"])
-    inputs = trained.each(task.inputs(command.data, columns, task.read_options(run, config)))
-    for given in islice(inputs, command.item - 1, command.item):
-        return given
-    raise OptionError(f"--item must be one of the inputs; got {command.item}, which is beyond the last")
-
-
-def describe(command: Describe) -> None:
-    """Print what a run is."""
-    import torchinfo
-
-    trained = task_in(command.run).load(command.run)
-    summary = torchinfo.summary(
-        trained.model,
-        input_data=trained.sample(),
-        device=trained.device,
-        verbose=0,
-        depth=3,
-        col_names=("input_size", "output_size", "num_params"),
-        row_settings=("var_names",),
+    terminal, title = command.terminal or not files, f"{command.text[:80]} → {answer}" if answer else command.text[:80]
+    found = seen.faithfulness() if command.faithful else None
+    if found is not None:
+        for name, fall, left in found.table():
+            print(f"{name}: comprehensiveness {fall:.3f}, sufficiency {left:.3f}", file=sys.stderr)
+    if command.rollout is not None:
+        flow = seen.rollout(command.rollout, sites=command.site)
+        flow.show(terminal=terminal, png=command.png, page=command.page)
+        return
+    seen.show(
+        sites=command.site,
+        head=int(command.head) if command.head is not None and command.head.lstrip("-").isdigit() else command.head,
+        merge="words" if command.words else "pieces",
+        measures=[name for name in command.measure.split(",") if name],
+        faithfulness=found,
+        title=title,
+        terminal=terminal,
+        png=command.png,
+        page=command.page,
     )
-    print(summary)
-    config, console = Run(command.run).read_config(), Console()
-    for title in ("options", "data", "scores"):
-        console.print(_table(title, config.get(title) or {}))
-
-
-def _table(title: str, values: dict[str, Any]) -> Table:
-    table = Table("", "", title=title, title_justify="left", show_header=False)
-    for name, value in values.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {part}" for key, part in value.items())
-        table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
-    return table

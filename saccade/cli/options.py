@@ -284,6 +284,41 @@ class Show:
 
 
 @dataclass(frozen=True)
+class Look:
+    """See what a model of the Hugging Face library looked at: every layer and head, at full speed and exactly."""
+
+    model: Positional[Path]
+    """A folder with the model: config.json, safetensors and a tokenizer. Nothing is downloaded or unpickled."""
+    text: Positional[str]
+    """What it reads."""
+    generate: int = 0
+    """Let it write so many tokens; a model that reads one text and writes another writes 64 where this is 0."""
+    beams: int = 1
+    """Hypotheses that are kept while it writes."""
+    site: str | None = None
+    """Of which attention: a name, with * for anything; all where none is said."""
+    head: str | None = None
+    """Which head, by its number, or mean or max."""
+    words: bool = False
+    """Put the pieces of words together."""
+    rollout: int | None = None
+    """In place of maps: how much of each token is in this position of the last layer (Abnar and Zuidema 2020); -1 is
+    the last."""
+    measure: str = "entropy"
+    """Figures of each head: entropy, entropy_normalised, coverage, distance, sink, special; commas between."""
+    faithful: bool = False
+    """Also measure what explanations of the answer are worth: of a classifier or a language model."""
+    terminal: bool = False
+    """Draw in the terminal too when a file is written."""
+    png: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Write a picture: .png, .svg or .pdf."""
+    page: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Write a self-contained HTML page of every layer and head."""
+    device: str = "cpu"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+
+@dataclass(frozen=True)
 class Mechanisms:
     """List the attention mechanisms: what each computes, who published it, what it carries and costs."""
 
@@ -334,6 +369,7 @@ Command = (
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Show, subcommand("show")]
     | Annotated[Describe, subcommand("describe")]
+    | Annotated[Look, subcommand("look")]
     | Annotated[Mechanisms, subcommand("mechanisms")]
     | Annotated[Kernels, subcommand("kernels")]
 )

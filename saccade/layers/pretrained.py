@@ -94,6 +94,32 @@ class PretrainedEncoder(nn.Module):
         self.model.load_state_dict(weights)
 
 
+def read_model(folder: Path) -> tuple[Any, Any]:
+    """Any model in a folder, as what it was saved as, and its tokenizer: safetensors and JSON alone.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+        ValueError: no such folder, or one that holds no whole model or no tokenizer.
+    """
+    if not (folder / "config.json").is_file():
+        came = "it holds no config.json" if folder.is_dir() else "there is none"
+        raise ValueError(f"expected a folder with a model in it; {came}")
+    library = _library()
+    with _quiet(library):
+        try:
+            named = library.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            kind = getattr(library, (named.architectures or [""])[0], library.AutoModel)
+            model = kind.from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            )
+            tokenizer = library.AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:  # the library raises many kinds
+            raise ValueError(f"expected a model in safetensors, and a tokenizer; got {_line(error)}") from None
+    return model.eval(), tokenizer
+
+
 def positions(config: dict[str, Any]) -> int:
     """How many tokens a model reads at once, special ones included.
 
