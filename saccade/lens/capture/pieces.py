@@ -104,7 +104,8 @@ def difference(call: Call, sample: Sample, made: Tensor | None = None) -> Tensor
         found = read(call, made)
         most = call.value.abs().amax()
         if sample.projection is not None:
-            weight, bias = (None if x is None else x.detach().to(found.dtype) for x in sample.projection)
+            weight, bias = sample.projection
+            weight, bias = weight.detach().to(found.dtype), None if bias is None else bias.detach().to(found.dtype)
             found = torch.nn.functional.linear(found.transpose(1, 2).flatten(2), weight, bias)
             most = torch.maximum(most, found.abs().amax())
         return (found - sample.output.detach().to(found.dtype)).abs().amax() / most.clamp(min=1e-30)
