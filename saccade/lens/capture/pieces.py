@@ -100,6 +100,8 @@ def difference(call: Call, sample: Sample, made: Tensor | None = None) -> Tensor
     """
     with torch.no_grad(), torch.autocast(call.query.device.type, enabled=False):
         call = precise(call)
+        if not sample.output.numel() or not call.value.numel():
+            return torch.zeros(())
         made = weights(call, torch.tensor(sample.rows, device=call.query.device)) if made is None else made
         found = read(call, made)
         most = call.value.abs().amax()
