@@ -7,14 +7,11 @@ import pytest
 import torch
 from torch import nn
 from torch.overrides import _get_current_function_mode_stack
-
-import saccade
-
-transformers = pytest.importorskip("transformers")
 from transformers.modeling_utils import AttentionInterface
 from transformers.models.bert import modeling_bert
 from zoo import built, given
 
+import saccade
 from saccade.lens.capture import recorder, swaps
 
 
