@@ -142,8 +142,8 @@ def scores(call: Call, rows: Part = EVERY, columns: slice = EVERY) -> Float[Tens
     batch, heads, some, dim = query.shape
     scale = dim**-0.5 if call.scale is None else call.scale
     # Queries that share a head of keys stand below each other, so that no key is copied.
-    grouped = query.reshape(batch, key.shape[1], -1, dim) * scale
-    found = (grouped @ key.transpose(-1, -2)).reshape(batch, heads, some, -1)
+    grouped = query.reshape(batch, key.shape[1], heads // key.shape[1] * some, dim) * scale
+    found = (grouped @ key.transpose(-1, -2)).reshape(batch, heads, some, key.shape[2])
     if call.cap is not None:
         found = torch.tanh(found / call.cap) * call.cap
     at = _places(call, rows, columns)

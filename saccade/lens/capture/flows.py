@@ -63,7 +63,7 @@ def _start(sites: Sequence[Site], target: int | Tensor) -> Tensor:
         raise ValueError(f"every row of every layer is needed; of {missing.name} look(rows=...) kept only a few")
     at = torch.as_tensor(target).expand(batch)
     if bool((at < -queries).any()) or bool((at >= queries).any()):
-        raise ValueError(f"target must be a row from 0 to {queries - 1}; got {at.unique().tolist()}")
+        raise ValueError(f"target must be a row from 0 to {queries - 1}; got {at.tolist()}")
     return torch.nn.functional.one_hot(at % queries, queries).to(torch.float32)
 
 

@@ -91,7 +91,7 @@ def autocast_dtype(x: Tensor) -> torch.dtype | None:
 
 
 def mask_axes(mask: Tensor, lone: bool) -> Tensor:
-    """A mask broadcastable to `[batch, heads, query, key]`; where the call had no heads, its first axis is the batch."""
+    """A mask of `[batch, heads, query, key]`; where the call had no heads, its first axis is the batch."""
     if lone and mask.dim() == 3:
         return mask[:, None]
     while mask.dim() < 4:

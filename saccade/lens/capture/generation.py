@@ -1,6 +1,6 @@
-"""Generations and compiled models, watched: where one begins, which tokens went in and came out, which beam survived."""
+"""Generations and compiled models, watched: where one begins, which tokens came out, which beams survived."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ TOKENS = ("input_ids", "attention_mask", "decoder_input_ids")
 def swap_generate(recorder: Recorder, model: nn.Module) -> None:
     """Watch `model.generate`, where the model is Hugging Face's."""
     if hasattr(model, "generate") and hasattr(model, "generation_config"):
-        swap(recorder, model.__dict__, "generate", model.generate, _Generate(model))
+        swap(recorder, model.__dict__, "generate", cast(Any, model.generate), _Generate(model))
 
 
 def swap_compiled(recorder: Recorder, model: nn.Module) -> None:

@@ -66,7 +66,8 @@ def norms(call: Call, rows: Sequence[int], output: Tensor | None) -> Float[Tenso
                     f"output must be [dim, heads * value_dim] = [dim, {heads * dim}]; got {list(output.shape)}"
                 )
             value = value @ output.detach().to(value.dtype).view(-1, heads, dim).permute(1, 2, 0)
-        return made * value.norm(dim=-1)[:, :, None]
+        lengths: Tensor = torch.linalg.vector_norm(value, dim=-1)
+        return made * lengths[:, :, None]
 
 
 def arrived(gradient: Gradient | None) -> Float[Tensor, "batch heads query value_dim"]:

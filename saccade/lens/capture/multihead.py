@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from saccade.lens.capture.call import Call
 from saccade.lens.capture.pieces import Later, Sample, difference, kept
-from saccade.lens.capture.recorder import Gradient, Recorded, Recorder, sample_rows
+from saccade.lens.capture.recorder import Gradient, Kind, Recorded, Recorder, sample_rows
 
 
 class Given(NamedTuple):
@@ -45,7 +45,7 @@ class Given(NamedTuple):
 def record_multihead(recorder: Recorder, args: Sequence[Any], given: dict[str, Any], found: Any) -> None:
     """Write one call down; its output is `[query, batch, dim]`, after the projection of all heads."""
     of = Given(*args, **given)
-    kind = "self" if of.query is of.key else None
+    kind: Kind | None = "self" if of.query is of.key else None
     output = found[0] if found[0].dim() == 3 else found[0][:, None]
     query, key, value = (_batched(x.detach()) for x in (of.query, of.key, of.value))
     of = of._replace(query=query, key=key, value=value)
@@ -80,7 +80,7 @@ def projected(given: Given) -> Call:
     (1, 2, 3, 3)
     """
     heads, batch = given.num_heads, given.query.shape[1]
-    weights = (given.q_proj_weight, given.k_proj_weight, given.v_proj_weight)
+    weights: tuple[Tensor | None, ...] = (given.q_proj_weight, given.k_proj_weight, given.v_proj_weight)
     if not given.use_separate_proj_weight:
         assert given.in_proj_weight is not None
         weights = given.in_proj_weight.chunk(3)
@@ -95,9 +95,9 @@ def projected(given: Given) -> Call:
             more += 1
         query, key, value = (_split(x, heads) for x in (query, key, value))
         if given.static_k is not None:
-            key = given.static_k.unflatten(0, (batch, heads))
+            key = given.static_k.view(batch, heads, *given.static_k.shape[1:])
         if given.static_v is not None:
-            value = given.static_v.unflatten(0, (batch, heads))
+            value = given.static_v.view(batch, heads, *given.static_v.shape[1:])
         if given.add_zero_attn:
             key, value = F.pad(key, (0, 0, 0, 1)), F.pad(value, (0, 0, 0, 1))
             more += 1
@@ -111,7 +111,7 @@ def _masks(given: Given, batch: int, causal: bool, more: int) -> tuple[Tensor | 
     """Two masks of ours; PyTorch's booleans are True where a slot is hidden. Slots of its own are never hidden."""
     mask, padding = given.attn_mask, given.key_padding_mask
     if mask is not None:
-        mask = mask.unflatten(0, (batch, given.num_heads)) if mask.dim() == 3 else mask[None, None]
+        mask = mask.view(batch, given.num_heads, *mask.shape[1:]) if mask.dim() == 3 else mask[None, None]
     if padding is not None:
         padding = padding.view(1 if padding.dim() == 1 else batch, 1, 1, -1)
     found = []

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.attention.base import Attention
-from saccade.attention.multihead import MultiHeadAttention
+from saccade.attention.multihead import MultiHeadAttention, split
 from saccade.attention.pooling import Pooling
 from saccade.attention.results import Attended, Memory, dense
 from saccade.attention.selfattention import SelfAttention
@@ -111,12 +111,13 @@ class _Reading:
             if memory.pattern is not None:
                 mask = memory.pattern.dense(shape[2], shape[3], device=query.device)
             mask = mask if mask is None or mask.dim() == 4 else mask[:, None]
-            return Call(query, key, value, mask, sum(added) if added else None, dropout=drop)
+            total = None if not added else added[0] if len(added) == 1 else added[0] + added[1]
+            return Call(query, key, value, mask, total, dropout=drop)
 
         gradient = None
         if recorder.gradients:
             weight = module.output.weight.detach()
-            gradient = Gradient(output, lambda grad: (grad @ weight).unflatten(-1, (module.heads, -1)).transpose(1, 2))
+            gradient = Gradient(output, lambda grad: split(grad @ weight, module.heads))
         rows = sample_rows(shape[2])
         projection = module.output.weight, module.output.bias
         sample = Sample(tuple(rows), output.detach()[:, rows], projection)

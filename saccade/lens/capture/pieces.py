@@ -100,11 +100,14 @@ def difference(call: Call, sample: Sample, made: Tensor | None = None) -> Tensor
     """
     with torch.no_grad(), torch.autocast(call.query.device.type, enabled=False):
         call = precise(call)
+        if not sample.output.numel() or not call.value.numel():
+            return torch.zeros(())
         made = weights(call, torch.tensor(sample.rows, device=call.query.device)) if made is None else made
         found = read(call, made)
         most = call.value.abs().amax()
         if sample.projection is not None:
-            weight, bias = (None if x is None else x.detach().to(found.dtype) for x in sample.projection)
+            weight, bias = sample.projection
+            weight, bias = weight.detach().to(found.dtype), None if bias is None else bias.detach().to(found.dtype)
             found = torch.nn.functional.linear(found.transpose(1, 2).flatten(2), weight, bias)
             most = torch.maximum(most, found.abs().amax())
         return (found - sample.output.detach().to(found.dtype)).abs().amax() / most.clamp(min=1e-30)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.lens.capture.call import Call
-from saccade.lens.capture.pieces import Kept, Later, Piece, Sample, difference, kept
+from saccade.lens.capture.pieces import Piece, Sample, difference, kept
 
 SHORT = 8
 """Up to so many queries over more slots their weights are made at once, and no key is held."""
@@ -33,7 +33,7 @@ class Gradient:
         self.heads_first = heads_first
         self.grad: Tensor | None = None
         if output.requires_grad:
-            output.register_hook(self._take)
+            output.register_hook(self._take)  # type: ignore[no-untyped-call]
 
     def _take(self, grad: Tensor) -> None:
         self.grad = grad.detach() if self.grad is None else self.grad + grad.detach()

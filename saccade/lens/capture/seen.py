@@ -6,12 +6,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from saccade.lens.capture import flows, saved
-from saccade.lens.capture.checks import Check, checked
+from saccade.lens.capture.checks import checked
 from saccade.lens.capture.measures import Measures, Real, measured
 from saccade.lens.capture.recorder import Mark, Recorded, Recorder
 from saccade.lens.capture.site import Site

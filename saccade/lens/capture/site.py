@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import prod
-from typing import Any
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +17,7 @@ from saccade.lens.capture.recorder import Recorded
 from saccade.lens.capture.statistics import figures, slots_seen
 from saccade.lens.capture.stitching import Track
 
+Some = TypeVar("Some")
 LIMIT = 2**28
 """Bytes of weights that are made without asking twice."""
 
@@ -177,7 +178,7 @@ class Site:
         return gradients.of_weights(made(record.piece), record.gradient, [self._checked_row(row) for row in rows])
 
     def relevance(self, rows: Float[Tensor, "batch query"]) -> Float[Tensor, "batch key"]:
-        """`sum_i r_i mean_h (dL/dA o A)+_hij`: one step of Chefer et al. 2021, eq. 5, from the right, in blocks of rows.
+        """`sum_i r_i mean_h (dL/dA o A)+_hij`, one step of Chefer et al. 2021, eq. 5, in blocks of rows.
 
         Raises:
             ValueError: as `gradient`.
@@ -260,7 +261,7 @@ class Site:
             raise ValueError(f"weights {sizes} of {self.name} would take {taken}: ask for rows, or say full=True")
 
 
-def given(x: Any) -> Any:
+def given(x: Some | None) -> Some:
     """What must be there by now."""
     assert x is not None
     return x

@@ -139,7 +139,8 @@ def _block(call: Call, batch: slice, heads: slice, rows: slice, columns: slice) 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     """The sum of products over the last axis, which stays: `[..., 1]`."""
-    return torch.linalg.vecdot(x, y.expand_as(x))[..., None]
+    found: Tensor = torch.linalg.vecdot(x, y.expand_as(x))
+    return found[..., None]
 
 
 def _standing(piece: Call | Kept, like: Tensor) -> tuple[int, Tensor]:

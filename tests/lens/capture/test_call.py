@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from cases import CASES, HEADS, QUERIES, dense, parts
+
 from saccade.lens.capture.call import EVERY, Call, attendable, narrow, read, weights
 
 

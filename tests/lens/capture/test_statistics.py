@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from cases import CASES, dense, parts
+
 from saccade.lens.capture import statistics
 from saccade.lens.capture.call import Call
 from saccade.lens.capture.pieces import kept

@@ -87,9 +87,9 @@ def test_a_wrong_reading_is_a_visible_warning(monkeypatch):
     real = huggingface.call_of
     monkeypatch.setattr(huggingface, "call_of", lambda *given: real(*given)._replace(mask=None))
     model, inputs = built("bert"), given("bert")
-    with pytest.warns(UserWarning, match=r"attention\.self: recomputed weights do not explain the output"):
-        with torch.no_grad(), saccade.look(model) as seen:
-            model(**inputs)
+    line = r"attention\.self: recomputed weights do not explain the output"
+    with pytest.warns(UserWarning, match=line), torch.no_grad(), saccade.look(model) as seen:
+        model(**inputs)
     assert seen[0].check.status == "differs"
 
 
