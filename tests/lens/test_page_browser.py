@@ -84,8 +84,9 @@ def told(one, row, head=0, rest=0.0):
 
 
 def shades(shown, strip):
-    read = "one.classList.contains('shaded') ? Number(one.style.getPropertyValue('--w')) : 0"
-    return shown.eval_on_selector_all(f"#{strip} span", f"all => all.map((one) => {read})")
+    return shown.eval_on_selector_all(
+        f"#{strip} span", "all => all.map((one) => Number(one.style.getPropertyValue('--w')))"
+    )
 
 
 def choose(shown, site, head):

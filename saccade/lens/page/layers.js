@@ -259,5 +259,6 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   plane.colours = null;
   if (current().kind !== "layers") return;
   layPlane();
+  showLook();
   for (const line of find("heads").children) grid.watch.observe(line);
 });

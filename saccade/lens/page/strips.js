@@ -44,11 +44,22 @@ function shadeStrip(side, pairs) {
   for (const [place, value] of pairs) {
     const item = itemOf(side, place);
     if (!item || value < most * FAINTEST) continue;
-    shade(item, value / most);
+    paint(item, value / most);
     before.delete(item);
     strip.shaded.push(item);
   }
-  for (const item of before) shade(item, 0);
+  for (const item of before) paint(item, 0);
+}
+
+// As `shade` does, but written out: many tokens change at once, and mixing colours is what takes the browser longest.
+function paint(item, part) {
+  if (!part) {
+    item.style.cssText = "";
+    return;
+  }
+  const colour = coloursNow()[shadeOf(part)], [red, green, blue] = colour.map((value) => (value / 255) ** 2.2);
+  const ink = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+  item.style.cssText = `--w: ${part.toFixed(3)}; background: rgb(${colour}); color: ${ink}`;
 }
 
 function markStrip(side, place) {
