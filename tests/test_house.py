@@ -143,7 +143,10 @@ def test_help_needs_no_torch():
 
 def test_predict_and_show_need_no_training_library():
     training = {"lightning", "pytorch_lightning", "sacrebleu", "tensorboard", "torchmetrics"}
-    assert not loaded_after("import saccade.cli.predict, saccade.cli.show, saccade.cli.look, saccade.cli.sample") & training
+    assert (
+        not loaded_after("import saccade.cli.predict, saccade.cli.show, saccade.cli.look, saccade.cli.sample")
+        & training
+    )
 
 
 def test_the_front_door_names_what_is_there():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from saccade.lens import heads
 from saccade.lens.faithfulness import Faithfulness
 from saccade.lens.heads import Curves, Layers, Top, layers, top
 from saccade.lens.tokens import Patches, Tokens, patches, tokens
+from saccade.lens.views import at, merged
 
 if TYPE_CHECKING:
     from saccade.lens.capture.seen import Seen
@@ -27,51 +28,39 @@ KEPT = 32
 """How many of the largest weights of a row are kept of a long input."""
 
 
-class Shown(NamedTuple):
-    """What of what was seen is drawn.
+Merge = Literal["pieces", "words"]
 
-    example: which sequence of the batch.
-    sites:   names, with * for anything; all where None.
-    rows:    places of queries; all that there are where None.
-    image:   for a model of images: pixels, uint8 `[height, width, 3]` or `[height, width]`.
-    grid:    rows and columns of its patches; where None it is the largest square that the slots hold.
-    """
+
+class Shown(NamedTuple):
+    """What of what was seen is drawn: see `Seen.drawing`."""
 
     example: int = 0
     sites: str | Sequence[str] | None = None
     rows: Sequence[int] | None = None
-    image: ArrayLike | None = None
-    grid: tuple[int, int] | None = None
+    image: ArrayLike | Patches | None = None
 
 
 def drawing_of(
     seen: Seen,
     shown: Shown,
     *,
+    head: str | int | None = None,
+    merge: Merge = "pieces",
     measures: Sequence[str] = (),
     faithfulness: Faithfulness | None = None,
-    text: str = "",
-    answer: str = "",
-    note: str = "",
 ) -> Layers:
-    """The sites and heads of one example, without its padding.
-
-    Args:
-        measures: figures of each head to show beside it, names that `Seen.measure` knows; means over the batch.
-        faithfulness: curves to show.
-        text, answer, note: what was read, what came out, and one line more.
-
-    Raises:
-        ValueError: no such example, sites, rows or measures; or so many weights that somebody must say which rows.
-    """
+    """The sites and heads of one example, without its padding: see `Seen.drawing`."""
+    if merge not in ("pieces", "words"):
+        raise ValueError(f"merge must be pieces or words; got {merge!r}")
     found = seen.select(shown.sites)
     batch = max(site.shape[0] for site in found)
     if not 0 <= shown.example < batch:
         raise ValueError(f"example must be 0 to {batch - 1}; got {shown.example}")
+    sites = [_site(seen, site, shown._replace(example=shown.example * site.shape[0] // batch)) for site in found]
     figures = _figures(seen, found, measures)
     curves = None if faithfulness is None else _curves(faithfulness)
-    return layers([_site(seen, site, shown) for site in found], figures=figures, curves=curves, text=text,
-                  answer=answer, note=note)  # fmt: skip
+    drawn = at(layers(sites, figures=figures, curves=curves), head=head)
+    return drawn._replace(sites=tuple(map(merged, drawn.sites))) if merge == "words" else drawn
 
 
 def _figures(seen: Seen, found: Sequence[Site], measures: Sequence[str]) -> dict[str, list[NDArray[Any]]]:
@@ -91,10 +80,10 @@ def _curves(found: Faithfulness) -> Curves:
 
 
 def _site(seen: Seen, site: Site, shown: Shown) -> heads.Site:
-    example = shown.example * site.shape[0] // max(one.shape[0] for one in seen.select(shown.sites))
+    example = shown.example
     asked, read = seen.tokens.of(site.kind, *site.shape[2:])
     rows = _rows(site, asked, example, shown.rows)
-    image = _patches(shown, site.shape[3])
+    image = _patches(shown.image, site.shape[3])
     source = _axis(read, example, range(site.shape[3]), image)
     square = site.kind == "self" and site.shape[2] == site.shape[3]
     target = _axis(asked, example, rows, image if square and len(rows) == site.shape[3] else None)
@@ -154,24 +143,28 @@ def _narrowed(weights: NDArray[np.float32] | Top, slots: Sequence[int], size: in
     return weights._replace(keys=place[weights.keys])
 
 
-def _axis(side: Side | None, example: int, places: Sequence[int], image: Patches | None) -> Tokens:
-    """Labels of some places: tokens as text, their numbers, or places alone; an image's patches by row and column."""
+def labels_of(side: Side | None, example: int, places: Sequence[int]) -> list[str]:
+    """Labels of some places: tokens as text, or their numbers; places where nobody knows the tokens."""
     if side is None:
-        labels = [str(place) for place in places]
-        if image is not None:
-            for at, place in enumerate(image.places):
-                labels[place] = f"{at // image.grid[1]},{at % image.grid[1]}"
-        return tokens(labels, image=image)
+        return [str(place) for place in places]
     if side.texts is None:
-        return tokens([str(int(side.ids[example, place])) for place in places])
-    special = () if side.special is None else [at for at, place in enumerate(places) if side.special[example, place]]
-    return tokens([side.texts[example][place] for place in places], words="auto", special=special)
+        return [str(int(side.ids[example, place])) for place in places]
+    return [side.texts[example][place] for place in places]
 
 
-def _patches(shown: Shown, slots: int) -> Patches | None:
-    if shown.image is None:
-        return None
-    rows, columns = shown.grid or (math.isqrt(slots), math.isqrt(slots))
-    if rows * columns > slots:
-        return None
-    return patches(shown.image, (rows, columns), places=range(slots - rows * columns, slots))
+def _axis(side: Side | None, example: int, places: Sequence[int], image: Patches | None) -> Tokens:
+    labels = labels_of(side, example, places)
+    if side is None:
+        for number, place in enumerate(image.places if image is not None else ()):
+            labels[place] = f"{number // image.grid[1]},{number % image.grid[1]}"  # type: ignore[union-attr]
+        return tokens(labels, image=image)
+    special = () if side.special is None else [n for n, place in enumerate(places) if side.special[example, place]]
+    return tokens(labels, words=None if side.texts is None else "auto", special=special)
+
+
+def _patches(image: ArrayLike | Patches | None, slots: int) -> Patches | None:
+    """The image under a site's slots: the largest square of patches that they hold, at the end."""
+    if image is None or isinstance(image, Patches):
+        return image
+    side = math.isqrt(slots)
+    return patches(image, (side, side), places=range(slots - side * side, slots))

@@ -69,7 +69,7 @@ class look:  # noqa: N801  a context, used like a function
         recorder.begin(self.names, self.rows, self.gradients)
         recorder.root = type(model).__name__
         recorder.names = {id(module): readable(name) for name, module in model.named_modules()}
-        self._recorder, self._seen = recorder, Seen(recorder, self.tokenizer)
+        self._recorder, self._seen = recorder, Seen(recorder, self.tokenizer, model)
         with ExitStack() as stack:
             active.append(recorder)
             stack.callback(active.remove, recorder)

@@ -39,11 +39,10 @@ class Reached(NamedTuple):
         """
         if not 0 <= example < len(self.scores):
             raise ValueError(f"example must be 0 to {len(self.scores) - 1}; got {example}")
-        places = range(self.scores.shape[1])
-        if self.real is not None:
-            places = [place for place in places if self.real[example, place]]
+        real = None if self.real is None else self.real[example]
+        places = [place for place in range(self.scores.shape[1]) if real is None or real[place]]
         words = [self.labels[example][place] for place in places]
-        weights = self.scores[example].float().cpu().numpy()[list(places)]
+        weights = self.scores[example].float().cpu().numpy()[places]
         title = f"what reached {self.labels[example][self.target[example]]}"
         total = weights.sum()
         drawing = shaded_text([words], [weights / total if total > 0 else weights], answer=title)

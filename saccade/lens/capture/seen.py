@@ -6,16 +6,24 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from saccade.lens.capture import flows, saved
+from saccade.lens.capture.asking import explained
 from saccade.lens.capture.checks import checked
+from saccade.lens.capture.drawn import Merge, Shown, drawing_of, labels_of
 from saccade.lens.capture.measures import Measures, Real, measured
+from saccade.lens.capture.reached import Reached
 from saccade.lens.capture.recorder import Mark, Recorded, Recorder
 from saccade.lens.capture.site import Site
 from saccade.lens.capture.stitching import Track, stitched
 from saccade.lens.capture.tokens import Tokens, tokens_of
+from saccade.lens.faithfulness import Faithfulness
+from saccade.lens.heads import Layers
+from saccade.lens.page import embedded
+from saccade.lens.show import draw
+from saccade.lens.tokens import Patches
 
 LOOKED_FOR = (
     "attention functions of transformers, nn.MultiheadAttention, F.scaled_dot_product_attention, FlexAttention "
@@ -29,8 +37,8 @@ class Seen:
     What a model saw can be saved, and read again without the model.
     """
 
-    def __init__(self, recorder: Recorder | None = None, tokenizer: Any = None):
-        self._recorder, self._tokenizer = recorder, tokenizer
+    def __init__(self, recorder: Recorder | None = None, tokenizer: Any = None, model: nn.Module | None = None):
+        self._recorder, self._tokenizer, self._model = recorder, tokenizer, model
         self._follows = {} if recorder is None else recorder.follows
         self._inputs = [] if recorder is None else recorder.inputs
         self._sites: list[Site] = []
@@ -98,29 +106,152 @@ class Seen:
         """
         return measured(self.select(sites), names, self._real)
 
-    def rollout(
-        self, target: int | Tensor = -1, *, sites: str | Sequence[str] | None = None
-    ) -> Float[Tensor, "batch key"]:
+    def rollout(self, target: int | Tensor = -1, *, sites: str | Sequence[str] | None = None) -> Reached:
         """How much of each input token is in one position of the last layer (Abnar and Zuidema 2020).
 
         Args:
-            target: the position; or one for each sequence.
+            target: the position, or one for each sequence; -1 is the last that is no padding.
             sites: the layers, where the model has several stacks of them.
 
         Raises:
             ValueError: no such target, or layers that are not one stack of self-attentions.
         """
-        return flows.rollout(flows.stack_of(self.select(sites)), target)
+        return self._reached(flows.rollout, target, sites)
 
-    def relevance(
-        self, target: int | Tensor = -1, *, sites: str | Sequence[str] | None = None
-    ) -> Float[Tensor, "batch key"]:
+    def relevance(self, target: int | Tensor = -1, *, sites: str | Sequence[str] | None = None) -> Reached:
         """How much each input token matters for what the loss took from one position (Chefer et al. 2021).
+
+        Args:
+            target, sites: as of `rollout`.
 
         Raises:
             ValueError: as `rollout`; or gradients were not asked for, or there was no backward pass.
         """
-        return flows.relevance(flows.stack_of(self.select(sites)), target)
+        return self._reached(flows.relevance, target, sites)
+
+    def _reached(self, flow: flows.Flow, target: int | Tensor, sites: str | Sequence[str] | None) -> Reached:
+        stack = flows.stack_of(self.select(sites))
+        _, read = self.tokens.of("self", *stack[0].shape[2:])
+        real = None if read is None else read.real
+        at = flows.positions(stack, target, real)
+        batch, _, _, slots = stack[0].shape
+        labels = tuple(tuple(labels_of(read, example, range(slots))) for example in range(batch))
+        return Reached(flow(stack, at), labels, tuple(at.tolist()), real)
+
+    def drawing(
+        self,
+        *,
+        example: int = 0,
+        sites: str | Sequence[str] | None = None,
+        rows: Sequence[int] | None = None,
+        head: str | int | None = None,
+        merge: Merge = "pieces",
+        measures: Sequence[str] = ("entropy",),
+        faithfulness: Faithfulness | None = None,
+        image: ArrayLike | Patches | None = None,
+    ) -> Layers:
+        """What one sequence looked at, as plain arrays and labels, for `saccade.draw` and for whoever draws.
+
+        Args:
+            example: which sequence of the batch; its padding is left out.
+            sites: names, with * for anything; all where None.
+            rows: which queries, where all would be too many; -1 is the last.
+            head: one head of each site, or "mean" or "max"; all where None.
+            merge: "words" puts the pieces of words together.
+            measures: figures of each head to tell beside it, as of `measure`.
+            faithfulness: curves to show beside it, as `faithfulness` gives them.
+            image: of a model of images, what it saw: pixels, uint8 `[height, width, 3]`, whose patches are the largest
+                square that the slots hold; or `saccade.lens.tokens.patches`, which says where they are.
+
+        Raises:
+            ValueError: no such example, sites, rows, heads or measures; or so many weights that somebody must say
+                which rows.
+        """
+        shown = Shown(example, sites, rows, image)
+        return drawing_of(self, shown, head=head, merge=merge, measures=measures, faithfulness=faithfulness)
+
+    def show(
+        self,
+        *,
+        sites: str | Sequence[str] | None = None,
+        head: str | int | None = None,
+        example: int = 0,
+        merge: Merge = "pieces",
+        measures: Sequence[str] = ("entropy",),
+        faithfulness: Faithfulness | None = None,
+        title: str = "",
+        terminal: bool = True,
+        png: Path | str | None = None,
+        page: Path | str | None = None,
+    ) -> None:
+        """Draw what one sequence looked at: in the terminal, as a picture, as a page. The arguments are those of
+        `drawing`, and of `saccade.show`.
+        """
+        drawing = self.drawing(
+            sites=sites, head=head, example=example, merge=merge, measures=measures, faithfulness=faithfulness
+        )
+        draw(drawing, title=title, terminal=terminal, png=png, page=page)
+
+    def page(
+        self,
+        path: Path | str,
+        *,
+        sites: str | Sequence[str] | None = None,
+        example: int = 0,
+        merge: Merge = "pieces",
+        faithfulness: Faithfulness | None = None,
+        image: ArrayLike | Patches | None = None,
+        title: str = "",
+    ) -> None:
+        """Write one offline HTML page of every layer and head; the arguments are those of `drawing`."""
+        drawing = self.drawing(sites=sites, example=example, merge=merge, faithfulness=faithfulness, image=image)
+        draw(drawing, title=title or self._title(example), terminal=False, page=path)
+
+    def figure(
+        self,
+        path: Path | str,
+        *,
+        sites: str | Sequence[str] | None = None,
+        head: str | int | None = None,
+        example: int = 0,
+        merge: Merge = "pieces",
+        image: ArrayLike | Patches | None = None,
+        title: str = "",
+    ) -> None:
+        """Write a picture, .png, .svg or .pdf: one map, or a grid of heads; the arguments are those of `drawing`."""
+        drawing = self.drawing(sites=sites, head=head, example=example, merge=merge, measures=(), image=image)
+        draw(drawing, title=title, terminal=False, png=path)
+
+    def _repr_html_(self) -> str:
+        """The page of the first sequence, in a frame of its own, for notebooks."""
+        return embedded([self.drawing()], title=self._title(0))._repr_html_()
+
+    def _title(self, example: int) -> str:
+        side = self.tokens.source
+        if side is None or side.texts is None or self._tokenizer is None:
+            return "What the model looked at"
+        return str(self._tokenizer.decode(side.ids[min(example, len(side.ids) - 1)], skip_special_tokens=True))
+
+    def faithfulness(
+        self, target: int | None = None, *, example: int = 0, steps: int = 10, random: int = 10
+    ) -> Faithfulness:
+        """What attention explains of an answer: curves of taking away and putting back what it points at.
+
+        The model is asked again with tokens hidden from every attention, and the probability of its answer told: of
+        a classifier's class, or of a language model's next token. Explanations are `attention`, the mean of the last
+        layer's heads; `rollout`; `gradient`, of the probability times the embedding (Shrikumar et al. 2016); and
+        `random` orders, to compare with.
+
+        Args:
+            target: the class or the token; the likeliest where None.
+            example: which sequence.
+            steps: of a curve.
+            random: how many random orders.
+
+        Raises:
+            ValueError: a model without logits, embedding or one stack of layers, no tokenizer, or no such target.
+        """
+        return explained(self, self._model, target, example=example, steps=steps, random=random)
 
     @property
     def tokens(self) -> Tokens:

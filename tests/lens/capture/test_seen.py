@@ -39,7 +39,7 @@ def test_rollout_is_that_of_the_matrices(name):
         model(**inputs)
     for target in (-1, 3):
         exact = rolled([site.weights() for site in seen.sites], target)
-        assert (seen.rollout(target) - exact).abs().max() < 1e-6
+        assert (seen.rollout(target).scores - exact).abs().max() < 1e-6
 
 
 def test_relevance_and_gradients_are_those_of_the_eager_model():
@@ -58,7 +58,7 @@ def test_relevance_and_gradients_are_those_of_the_eager_model():
         whole = whole + (weights * weights.grad).clamp(min=0).mean(1) @ whole
         important = (weights * weights.grad).sum((-1, -2)).abs()  # O dO = A V dO = A dA
         assert torch.allclose(site.importance(), important, rtol=1e-3, atol=1e-5)
-    assert torch.allclose(seen.relevance(), whole[:, -1], rtol=1e-3, atol=1e-6)
+    assert torch.allclose(seen.relevance().scores, whole[:, -1], rtol=1e-3, atol=1e-6)
 
 
 def test_norms_are_lengths_of_what_is_added_up():
