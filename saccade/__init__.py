@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from saccade.lens.capture.look import look
     from saccade.lens.capture.seen import Seen
     from saccade.lens.capture.site import Site
-    from saccade.lens.show import show, show_weights
+    from saccade.lens.show import draw, show, show_weights
     from saccade.models.classifier import Classifier
     from saccade.models.forecaster import Forecaster
     from saccade.models.tagger import Tagger
@@ -171,6 +171,7 @@ _WHERE = {
     "coverage_loss": "attention.losses",
     "dot_scores": "attention.multiplicative",
     "doubly_stochastic_loss": "attention.losses",
+    "draw": "lens.show",
     "expected_alignment": "attention.monotonic",
     "fused_multihead": "attention.fused",
     "gaussian_kernel_scores": "attention.similarity",
@@ -274,6 +275,7 @@ __all__ = [
     "decoding",
     "dot_scores",
     "doubly_stochastic_loss",
+    "draw",
     "expected_alignment",
     "fused_multihead",
     "gaussian_kernel_scores",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from saccade.lens import heads
+from saccade.lens.capture.site import place
 from saccade.lens.faithfulness import Faithfulness
 from saccade.lens.heads import Curves, Layers, Top, layers, top
 from saccade.lens.tokens import Patches, Tokens, patches, tokens
@@ -57,16 +58,16 @@ def drawing_of(
     if not 0 <= shown.example < batch:
         raise ValueError(f"example must be 0 to {batch - 1}; got {shown.example}")
     sites = [_site(seen, site, shown._replace(example=shown.example * site.shape[0] // batch)) for site in found]
-    figures = _figures(seen, found, measures)
+    figures = _figures(seen, found, measures, shown.example)
     curves = None if faithfulness is None else _curves(faithfulness)
     drawn = at(layers(sites, figures=figures, curves=curves), head=head)
     return drawn._replace(sites=tuple(map(merged, drawn.sites))) if merge == "words" else drawn
 
 
-def _figures(seen: Seen, found: Sequence[Site], measures: Sequence[str]) -> dict[str, list[NDArray[Any]]]:
+def _figures(seen: Seen, found: Sequence[Site], measures: Sequence[str], example: int) -> dict[str, list[NDArray[Any]]]:
     if not measures:
         return {}
-    table = seen.measure(*measures, sites=[site.name for site in found])
+    table = seen.measure(*measures, sites=[site.name for site in found], example=example)
     ends = np.cumsum([site.shape[1] for site in found])[:-1]
     columns = table.values.double().numpy().T
     return {name: np.split(column, ends) for name, column in zip(measures, columns, strict=True)}
@@ -99,7 +100,7 @@ def _site(seen: Seen, site: Site, shown: Shown) -> heads.Site:
 def _rows(site: Site, asked: Side | None, example: int, wanted: Sequence[int] | None) -> list[int]:
     """The rows to draw: those that were asked for, or all real ones."""
     if wanted is not None:
-        return [row % site.shape[2] for row in wanted]
+        return [place("row", row, site.shape[2]) for row in wanted]
     real = None if asked is None or asked.real is None else asked.real[example]
     rows = [row for row in site.places if real is None or bool(real[row])]
     if len(rows) * site.shape[3] > MOST:

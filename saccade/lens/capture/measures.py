@@ -25,15 +25,19 @@ class Measures(NamedTuple):
 
 
 class Real(NamedTuple):
-    """Which of a site's slots are real tokens and which are special ones, boolean `[batch, key]`; None: not known."""
+    """Which of a site's slots are real tokens and which are special ones, boolean `[batch, key]`; None: not known.
+
+    which: the sequences that are measured.
+    """
 
     rows: Tensor | None
     slots: Tensor | None
     special: Tensor | None
+    which: slice = slice(None)
 
 
 def measured(sites: Sequence[Site], names: Sequence[str], real: Callable[[Site], Real]) -> Measures:
-    """Mean figures over the real queries of every sequence, for each head.
+    """Mean figures over the real queries of the sequences, for each head.
 
     Raises:
         ValueError: a measure that there is not, or one that needs to know the tokens where nobody knows them.
@@ -63,6 +67,7 @@ def _coverage(site: Site, real: Real) -> Tensor:
     rows = None if real.rows is None else real.rows[:, None].float()
     covered = site.coverage(rows).clamp(max=1.0)
     slots = torch.ones_like(covered) if real.slots is None else real.slots[:, None].to(covered).expand_as(covered)
+    covered, slots = covered[real.which], slots[real.which]
     return (covered * slots).sum((0, 2)) / slots.sum((0, 2)).clamp(min=1)
 
 
@@ -92,6 +97,7 @@ def _mean(per_row: Tensor, site: Site, real: Real) -> Tensor:
     counted = (site.seen_slots() > 0).to(per_row).expand_as(per_row)
     if real.rows is not None:
         counted = counted * real.rows[:, None].to(per_row)
+    per_row, counted = per_row[real.which], counted[real.which]
     return (per_row * counted).sum((0, 2)) / counted.sum((0, 2)).clamp(min=1)
 
 

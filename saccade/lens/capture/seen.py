@@ -93,7 +93,7 @@ class Seen:
             )
         return found
 
-    def measure(self, *names: str, sites: str | Sequence[str] | None = None) -> Measures:
+    def measure(self, *names: str, sites: str | Sequence[str] | None = None, example: int | None = None) -> Measures:
         """Figures of every head, means over real queries: nothing of [query, key] is made.
 
         - entropy: in nats; entropy_normalised: divided by that of looking everywhere alike.
@@ -101,10 +101,24 @@ class Seen:
         - distance: in slots.
         - sink: the mass on the first slot; special: on special tokens, which the tokenizer knows.
 
+        Args:
+            names: one or several of these.
+            sites: names, with * for anything; all where None.
+            example: one sequence of the batch; all of them where None.
+
         Raises:
-            ValueError: a measure or sites that there are not.
+            ValueError: a measure, sites or an example that there are not.
         """
-        return measured(self.select(sites), names, self._real)
+        found = self.select(sites)
+        batch = max(site.shape[0] for site in found)
+        if example is not None and not 0 <= example < batch:
+            raise ValueError(f"example must be 0 to {batch - 1}; got {example}")
+
+        def real(site: Site) -> Real:
+            which = slice(None) if example is None else slice(one := example * site.shape[0] // batch, one + 1)
+            return self._real(site)._replace(which=which)
+
+        return measured(found, names, real)
 
     def rollout(self, target: int | Tensor = -1, *, sites: str | Sequence[str] | None = None) -> Reached:
         """How much of each input token is in one position of the last layer (Abnar and Zuidema 2020).

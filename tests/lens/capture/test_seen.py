@@ -29,7 +29,14 @@ def rolled(matrices, target):
     for weights in matrices:
         mixed = (weights.double().mean(1) + torch.eye(weights.shape[-1])) / 2
         whole = mixed / mixed.sum(-1, keepdim=True) @ whole
-    return whole[:, target]
+    return whole[torch.arange(len(whole)), target]
+
+
+def places(inputs, target):
+    """From the end, a place is counted from the last that is no padding."""
+    if target >= 0:
+        return [target] * len(inputs["attention_mask"])
+    return [row.nonzero().flatten()[target].item() for row in inputs["attention_mask"]]
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "gpt-oss"])
@@ -37,9 +44,11 @@ def test_rollout_is_that_of_the_matrices(name):
     model, inputs = built(name), given(name)
     with torch.no_grad(), saccade.look(model) as seen:
         model(**inputs)
-    for target in (-1, 3):
-        exact = rolled([site.weights() for site in seen.sites], target)
-        assert (seen.rollout(target).scores - exact).abs().max() < 1e-6
+    for target in (-1, -2, 3):
+        found, at = seen.rollout(target), places(inputs, target)
+        exact = rolled([site.weights() for site in seen.sites], at)
+        assert (found.scores - exact).abs().max() < 1e-6
+        assert list(found.target) == at
 
 
 def test_relevance_and_gradients_are_those_of_the_eager_model():
@@ -58,7 +67,7 @@ def test_relevance_and_gradients_are_those_of_the_eager_model():
         whole = whole + (weights * weights.grad).clamp(min=0).mean(1) @ whole
         important = (weights * weights.grad).sum((-1, -2)).abs()  # O dO = A V dO = A dA
         assert torch.allclose(site.importance(), important, rtol=1e-3, atol=1e-5)
-    assert torch.allclose(seen.relevance().scores, whole[:, -1], rtol=1e-3, atol=1e-6)
+    assert torch.allclose(seen.relevance(10).scores, whole[:, -1], rtol=1e-3, atol=1e-6)
 
 
 def test_norms_are_lengths_of_what_is_added_up():
