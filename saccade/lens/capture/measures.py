@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from saccade.lens.capture.site import Site
+from saccade.lens.capture.site import Site, given
+from saccade.lens.capture.statistics import Figures
 
 
 class Measures(NamedTuple):
@@ -48,48 +49,69 @@ def measured(sites: Sequence[Site], names: Sequence[str], real: Callable[[Site],
     values = []
     for site in sites:
         known = real(site)
-        values.append(torch.stack([MEASURES[name](site, known).cpu().float() for name in names], 1))
+        found = _figures(site, known, set(names))
+        values.append(torch.stack([MEASURES[name](site, known, found).cpu().float() for name in names], 1))
     labels = [(site.name, head) for site in sites for head in range(site.shape[1])]
     table = torch.cat(values) if values else torch.zeros(0, len(names))
     return Measures(tuple(names), tuple(name for name, _ in labels), tuple(head for _, head in labels), table)
 
 
-def _entropy(site: Site, real: Real) -> Tensor:
-    return _mean(site.entropy(), site, real)
+def _figures(site: Site, real: Real, names: set[str]) -> Figures:
+    """Everything that the measures need, in one pass over the weights."""
+    groups = None
+    if names & {"sink", "special"}:
+        groups = torch.stack([_first(site, real), _special(site, real, "special" in names)], 2)
+    rows = None
+    if "coverage" in names:
+        rows = torch.ones(1, 1, len(site.places)) if real.rows is None else real.rows[:, None].float()
+    entropy = bool(names & {"entropy", "entropy_normalised"})
+    return site.figures(entropy=entropy, rows=rows, distance="distance" in names, groups=groups)
 
 
-def _normalised(site: Site, real: Real) -> Tensor:
-    return _mean(site.entropy(normalised=True), site, real)
+def _first(site: Site, real: Real) -> Tensor:
+    """The first real slot of each sequence (the sink of Xiao et al. 2024)."""
+    slots = torch.ones(site.shape[0], site.shape[3]) if real.slots is None else real.slots.float()
+    return ((slots.cumsum(1) * slots) == 1).float()
 
 
-def _coverage(site: Site, real: Real) -> Tensor:
+def _special(site: Site, real: Real, wanted: bool) -> Tensor:
+    """The slots of special tokens (Clark et al. 2019, §3.2)."""
+    if real.special is not None:
+        return real.special.float()
+    if wanted:
+        lacks = f"special needs to know the tokens of {site.name}"
+        raise ValueError(f"{lacks}: give look a tokenizer, and the model input_ids")
+    return torch.zeros(site.shape[0], site.shape[3])
+
+
+def _entropy(site: Site, real: Real, found: Figures) -> Tensor:
+    return _mean(given(found.entropy), site, real)
+
+
+def _normalised(site: Site, real: Real, found: Figures) -> Tensor:
+    entropy = given(found.entropy)
+    most = site.seen_slots().to(entropy).log()
+    return _mean(torch.where(most > 0, entropy / most, 0.0), site, real)
+
+
+def _coverage(site: Site, real: Real, found: Figures) -> Tensor:
     """The part of the input that was read: the mean of min(c_j, 1) over real slots (after Wu et al. 2016, eq. 14)."""
-    rows = None if real.rows is None else real.rows[:, None].float()
-    covered = site.coverage(rows).clamp(max=1.0)
+    covered = given(found.pulled).clamp(max=1.0)
     slots = torch.ones_like(covered) if real.slots is None else real.slots[:, None].to(covered).expand_as(covered)
     covered, slots = covered[real.which], slots[real.which]
     return (covered * slots).sum((0, 2)) / slots.sum((0, 2)).clamp(min=1)
 
 
-def _distance(site: Site, real: Real) -> Tensor:
-    return _mean(site.distance(), site, real)
+def _distance(site: Site, real: Real, found: Figures) -> Tensor:
+    return _mean(given(found.distance), site, real)
 
 
-def _sink(site: Site, real: Real) -> Tensor:
-    """The mass on the first real slot (Xiao et al. 2024)."""
-    first = torch.zeros(1, site.shape[3]) if real.slots is None else real.slots.float().cumsum(1) * real.slots
-    if real.slots is None:
-        first[:, 0] = 1.0
-    return _mean(site.mass((first == 1)[..., None].float())[..., 0], site, real)
+def _on_first(site: Site, real: Real, found: Figures) -> Tensor:
+    return _mean(given(found.mass)[..., 0], site, real)
 
 
-def _special(site: Site, real: Real) -> Tensor:
-    """The mass on special tokens (Clark et al. 2019, §3.2)."""
-    if real.special is None:
-        raise ValueError(
-            f"special needs to know the tokens of {site.name}: give look a tokenizer, and the model input_ids"
-        )
-    return _mean(site.mass(real.special[..., None].float())[..., 0], site, real)
+def _on_special(site: Site, real: Real, found: Figures) -> Tensor:
+    return _mean(given(found.mass)[..., 1], site, real)
 
 
 def _mean(per_row: Tensor, site: Site, real: Real) -> Tensor:
@@ -101,11 +123,11 @@ def _mean(per_row: Tensor, site: Site, real: Real) -> Tensor:
     return (per_row * counted).sum((0, 2)) / counted.sum((0, 2)).clamp(min=1)
 
 
-MEASURES: dict[str, Callable[[Site, Real], Tensor]] = {
+MEASURES: dict[str, Callable[[Site, Real, Figures], Tensor]] = {
     "entropy": _entropy,
     "entropy_normalised": _normalised,
     "coverage": _coverage,
     "distance": _distance,
-    "sink": _sink,
-    "special": _special,
+    "sink": _on_first,
+    "special": _on_special,
 }

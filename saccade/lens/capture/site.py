@@ -14,7 +14,7 @@ from saccade.lens.capture.call import EVERY, Call, narrow
 from saccade.lens.capture.checks import Check
 from saccade.lens.capture.pieces import Kept, made, rows_of
 from saccade.lens.capture.recorder import Recorded
-from saccade.lens.capture.statistics import figures, slots_seen
+from saccade.lens.capture.statistics import Figures, figures, slots_seen
 from saccade.lens.capture.stitching import Track
 
 Some = TypeVar("Some")
@@ -114,14 +114,11 @@ class Site:
 
         A row that may attend one slot or none has a normalised entropy of zero.
         """
-        found = []
-        for piece in self._pieces():
-            entropy = given(figures(piece, entropy=True).entropy)
-            if normalised:
-                most = slots_seen(piece).to(entropy).log()
-                entropy = torch.where(most > 0, entropy / most, 0.0)
-            found.append(entropy)
-        return torch.cat(found, 2)
+        entropy = given(self.figures(entropy=True).entropy)
+        if normalised:
+            most = self.seen_slots().to(entropy).log()
+            entropy = torch.where(most > 0, entropy / most, 0.0)
+        return entropy
 
     def coverage(self, rows: Float[Tensor, "batch heads rows"] | None = None) -> Float[Tensor, "batch heads key"]:
         """How much each slot was looked at by all rows together, `c_j = sum_i A_ij` (Tu et al. 2016).
@@ -129,18 +126,11 @@ class Site:
         Args:
             rows: r, to weigh rows by: `sum_i r_i A_ij`, broadcastable to `[batch, heads, rows]`.
         """
-        parts = zip(self._pieces(), self._slots, self._standing(), strict=True)
-        total: Tensor | None = None
-        for piece, slot, part in parts:
-            mine = torch.ones(1, 1, part.stop - part.start) if rows is None else rows[..., part]
-            pulled = given(figures(piece, rows=mine).pulled)
-            total = pulled.new_zeros(*self.shape[:2], self.shape[3]) if total is None else total
-            total[..., slot : slot + pulled.shape[2]] += pulled
-        return given(total)
+        return given(self.figures(rows=torch.ones(1, 1, len(self.places)) if rows is None else rows).pulled)
 
     def distance(self) -> Float[Tensor, "batch heads rows"]:
         """How far every row looks on average, `sum_j A_ij |i - j|`, in slots."""
-        return torch.cat([given(figures(piece, distance=True).distance) for piece in self._pieces()], 2)
+        return given(self.figures(distance=True).distance)
 
     def mass(self, groups: Float[Tensor, "batch key group"]) -> Float[Tensor, "batch heads rows group"]:
         """How much of every row falls on groups of slots: `sum_j A_ij g_jn`.
@@ -154,10 +144,28 @@ class Site:
         if groups.dim() != 3 or groups.shape[1] != self.shape[3] or groups.shape[0] not in (1, self.shape[0]):
             expected = f"[{self.shape[0]} or 1, {self.shape[3]}, group]"
             raise ValueError(f"groups must be [batch or 1, key, group] = {expected}; got {list(groups.shape)}")
-        found = []
-        for piece, slot in zip(self._pieces(), self._slots, strict=True):
-            found.append(given(figures(piece, groups=groups[:, slot : slot + piece.shape[3]]).mass))
-        return torch.cat(found, 2)
+        return given(self.figures(groups=groups).mass)
+
+    def figures(
+        self,
+        *,
+        entropy: bool = False,
+        rows: Float[Tensor, "batch heads rows"] | None = None,
+        distance: bool = False,
+        groups: Float[Tensor, "batch key group"] | None = None,
+    ) -> Figures:
+        """Several of these at once, in one pass over the weights: see `saccade.lens.capture.statistics.figures`."""
+        found, pulled = [], None
+        for piece, slot, part in zip(self._pieces(), self._slots, self._standing(), strict=True):
+            here = slice(slot, slot + piece.shape[3])
+            mine = None if rows is None else rows[..., part]
+            each = None if groups is None else groups[:, here]
+            found.append(figures(piece, entropy=entropy, rows=mine, distance=distance, groups=each))
+            if (one := found[-1].pulled) is not None:
+                pulled = one.new_zeros(*self.shape[:2], self.shape[3]) if pulled is None else pulled
+                pulled[..., here] += one
+        joined = [None if part[0] is None else torch.cat(part, 2) for part in zip(*found, strict=True)]
+        return Figures(joined[0], pulled, joined[2], joined[3])
 
     def seen_slots(self) -> Float[Tensor, "batch_or_1 heads_or_1 rows"]:
         """How many slots every row of `places` may attend."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from saccade.lens.capture.call import EVERY, Call, narrow, precise, reach, scores
 from saccade.lens.capture.pieces import Kept, counts
 
-SMALL, LARGE = 2**18, 2**25
+SMALL, LARGE = 2**20, 2**25
 """How many weights a block holds: what a core keeps close, and what an accelerator needs to be busy."""
 FAR = -1e4
 """A shifted score whose exponential is zero, and which unlike minus infinity may be multiplied with it."""

@@ -10,7 +10,7 @@ from saccade.lens.capture.pieces import kept
 from saccade.lens.capture.statistics import blocks, figures, slots_seen
 
 
-@pytest.fixture(params=[2**18, 100, 12], ids=["one block", "a head at a time", "a row at a time"])
+@pytest.fixture(params=[2**20, 100, 12], ids=["one block", "a head at a time", "a row at a time"])
 def size(request, monkeypatch):
     monkeypatch.setattr(statistics, "SMALL", request.param)
 
