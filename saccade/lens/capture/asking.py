@@ -1,9 +1,7 @@
 """A model asked again, without some of its tokens: what explanations of its answer are worth."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from saccade.lens.capture import flows
+from saccade.lens.capture.site import Site
+from saccade.lens.capture.tokens import Tokens
 from saccade.lens.faithfulness import Faithfulness, faithfulness
-
-if TYPE_CHECKING:
-    from saccade.lens.capture.seen import Seen
 
 BATCH = 32
 """How many variants of a text are asked about at once."""
@@ -38,19 +35,26 @@ class Question(NamedTuple):
 
 
 def explained(
-    seen: Seen, model: nn.Module | None, target: int | None, *, example: int, steps: int, random: int
+    sites: Sequence[Site],
+    tokens: Tokens,
+    model: nn.Module | None,
+    target: int | None,
+    *,
+    example: int,
+    steps: int,
+    random: int,
 ) -> Faithfulness:
     """Faithfulness of attention, rollout and gradient, about one text: see `Seen.faithfulness`."""
     if model is None:
         raise ValueError("faithfulness asks the model again, and what was loaded from a folder has none")
-    side = seen.tokens.source
-    if side is None or side.special is None or seen.tokens.target is not None:
+    side = tokens.source
+    if side is None or side.special is None or tokens.target is not None:
         raise ValueError("faithfulness needs look(model, tokenizer=...) and a model that reads input_ids and no others")
     if not 0 <= example < len(side.ids):
         raise ValueError(f"example must be 0 to {len(side.ids) - 1}; got {example}")
     real = torch.ones_like(side.ids, dtype=torch.bool) if side.real is None else side.real
     asked = question(model, side.ids[example], real[example], side.special[example], target)
-    stack = flows.stack_of(seen.sites)
+    stack = flows.stack_of(sites)
     at = flows.positions(stack, asked.row, None)
     explanations = {
         "attention": stack[-1].row(asked.row)[example].mean(0).cpu().numpy(),

@@ -1,25 +1,21 @@
 """What was seen of a model as a drawing: plain arrays and labels of one example, which everything that draws knows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from saccade.lens import heads
-from saccade.lens.capture.site import place
+from saccade.lens.capture.measures import Measures
+from saccade.lens.capture.site import Site, place
+from saccade.lens.capture.tokens import Sequence as Side
+from saccade.lens.capture.tokens import Tokens as Known
 from saccade.lens.faithfulness import Faithfulness
 from saccade.lens.heads import Curves, Layers, Top, layers, top
 from saccade.lens.tokens import Patches, Tokens, patches, tokens
 from saccade.lens.views import at, merged
-
-if TYPE_CHECKING:
-    from saccade.lens.capture.seen import Seen
-    from saccade.lens.capture.site import Site
-    from saccade.lens.capture.tokens import Sequence as Side
 
 DENSE = 1024 * 1024
 """Weights of a head that are drawn as they are; of more the largest of each row."""
@@ -36,41 +32,42 @@ class Shown(NamedTuple):
     """What of what was seen is drawn: see `Seen.drawing`."""
 
     example: int = 0
-    sites: str | Sequence[str] | None = None
     rows: Sequence[int] | None = None
     image: ArrayLike | Patches | None = None
 
 
 def drawing_of(
-    seen: Seen,
+    found: Sequence[Site],
+    known: Known,
     shown: Shown,
     *,
+    measures: Measures | None = None,
     head: str | int | None = None,
     merge: Merge = "pieces",
-    measures: Sequence[str] = (),
     faithfulness: Faithfulness | None = None,
 ) -> Layers:
-    """The sites and heads of one example, without its padding: see `Seen.drawing`."""
+    """The sites and heads of one example, without its padding: see `Seen.drawing`.
+
+    Args:
+        known: the tokens.
+        measures: of every head of these sites, in their order.
+    """
     if merge not in ("pieces", "words"):
         raise ValueError(f"merge must be pieces or words; got {merge!r}")
-    found = seen.select(shown.sites)
     batch = max(site.shape[0] for site in found)
     if not 0 <= shown.example < batch:
         raise ValueError(f"example must be 0 to {batch - 1}; got {shown.example}")
-    sites = [_site(seen, site, shown._replace(example=shown.example * site.shape[0] // batch)) for site in found]
-    figures = _figures(seen, found, measures, shown.example)
+    sites = [_site(site, known, shown._replace(example=shown.example * site.shape[0] // batch)) for site in found]
+    figures = {} if measures is None else _figures(found, measures)
     curves = None if faithfulness is None else _curves(faithfulness)
     drawn = at(layers(sites, figures=figures, curves=curves), head=head)
     return drawn._replace(sites=tuple(map(merged, drawn.sites))) if merge == "words" else drawn
 
 
-def _figures(seen: Seen, found: Sequence[Site], measures: Sequence[str], example: int) -> dict[str, list[NDArray[Any]]]:
-    if not measures:
-        return {}
-    table = seen.measure(*measures, sites=[site.name for site in found], example=example)
+def _figures(found: Sequence[Site], table: Measures) -> dict[str, list[NDArray[Any]]]:
     ends = np.cumsum([site.shape[1] for site in found])[:-1]
     columns = table.values.double().numpy().T
-    return {name: np.split(column, ends) for name, column in zip(measures, columns, strict=True)}
+    return {name: np.split(column, ends) for name, column in zip(table.columns, columns, strict=True)}
 
 
 def _curves(found: Faithfulness) -> Curves:
@@ -80,9 +77,9 @@ def _curves(found: Faithfulness) -> Curves:
     }
 
 
-def _site(seen: Seen, site: Site, shown: Shown) -> heads.Site:
+def _site(site: Site, known: Known, shown: Shown) -> heads.Site:
     example = shown.example
-    asked, read = seen.tokens.of(site.kind, *site.shape[2:])
+    asked, read = known.of(site.kind, *site.shape[2:])
     rows = _rows(site, asked, example, shown.rows)
     image = _patches(shown.image, site.shape[3])
     source = _axis(read, example, range(site.shape[3]), image)

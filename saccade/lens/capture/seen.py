@@ -181,8 +181,17 @@ class Seen:
             ValueError: no such example, sites, rows, heads or measures; or so many weights that somebody must say
                 which rows.
         """
-        shown = Shown(example, sites, rows, image)
-        return drawing_of(self, shown, head=head, merge=merge, measures=measures, faithfulness=faithfulness)
+        found = self.select(sites)
+        table = self.measure(*measures, sites=[site.name for site in found], example=example) if measures else None
+        return drawing_of(
+            found,
+            self.tokens,
+            Shown(example, rows, image),
+            measures=table,
+            head=head,
+            merge=merge,
+            faithfulness=faithfulness,
+        )
 
     def show(
         self,
@@ -265,7 +274,7 @@ class Seen:
         Raises:
             ValueError: a model without logits, embedding or one stack of layers, no tokenizer, or no such target.
         """
-        return explained(self, self._model, target, example=example, steps=steps, random=random)
+        return explained(self.sites, self.tokens, self._model, target, example=example, steps=steps, random=random)
 
     @property
     def tokens(self) -> Tokens:
