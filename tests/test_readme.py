@@ -95,6 +95,21 @@ def test_links_lead_somewhere(name):
         assert link.startswith("https://") or (ROOT / name).parent.joinpath(link).exists(), link
 
 
+GIVEN = """
+import saccade
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+text = "the cat sat on the mat"
+words = Tokenizer(models.BPE())
+words.pre_tokenizer = pre_tokenizers.ByteLevel()
+words.train_from_iterator([text], trainers.BpeTrainer(special_tokens=["</s>"], show_progress=False))
+tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", pad_token="</s>")
+sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2}
+model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, eos_token_id=None)).eval()
+"""
+
+
 @pytest.mark.slow
 def test_every_command_runs(tmp_path):
     """One after the other in an empty folder, as a reader would; then the Python of both languages."""
@@ -113,12 +128,15 @@ def test_every_command_runs(tmp_path):
             assert done.stdout.count("\n") == 3
     assert (tmp_path / "map.png").exists()
     for name in READMES:
-        (program,) = blocks(name, "python")
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("17:15\n('1', '7', ':', '1', '5', '</s>') (6, ")
+        program, looking = blocks(name, "python")
+        for some in (program, GIVEN + looking):
+            done = subprocess.run(
+                [sys.executable, "-c", some], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("17:15\n('1', '7', ':', '1', '5', '</s>') (6, ") or some is not program
+        for page in ("heads.html", "map.html"):
+            (tmp_path / page).unlink()
 
 
 PAGES = sorted((ROOT / "docs" / "tasks").glob("*.md"))

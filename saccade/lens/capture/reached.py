@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from saccade.lens.show import draw
 from saccade.lens.texts import shaded_text
+from saccade.lens.tokens import tokens
 
 
 class Reached(NamedTuple):
@@ -32,7 +34,7 @@ class Reached(NamedTuple):
         png: Path | str | None = None,
         page: Path | str | None = None,
     ) -> None:
-        """Draw the tokens of one sequence, shaded by their scores.
+        """Draw the words of one sequence, shaded by their scores: a word has the sum of its pieces.
 
         Raises:
             ValueError: no such example.
@@ -41,9 +43,10 @@ class Reached(NamedTuple):
             raise ValueError(f"example must be 0 to {len(self.scores) - 1}; got {example}")
         real = None if self.real is None else self.real[example]
         places = [place for place in range(self.scores.shape[1]) if real is None or real[place]]
-        words = [self.labels[example][place] for place in places]
-        weights = self.scores[example].float().cpu().numpy()[places]
-        title = f"what reached {self.labels[example][self.target[example]]}"
+        read = tokens([self.labels[example][place] for place in places], words="auto")
+        scores = self.scores[example].double().cpu().numpy()[places]
+        weights = np.bincount(read.words, scores, len(read.names))
+        title = f"what reached {read.names[read.words[places.index(self.target[example])]]}"
         total = weights.sum()
-        drawing = shaded_text([words], [weights / total if total > 0 else weights], answer=title)
+        drawing = shaded_text([read.names], [weights / total if total > 0 else weights], answer=title)
         draw(drawing, title=title, terminal=terminal, png=png, page=page)

@@ -11,7 +11,7 @@ from torch import nn
 import saccade
 from saccade.lens.capture import drawn
 from saccade.lens.heads import Top
-from saccade.lens.tokens import patches
+from saccade.lens.tokens import patches, tokens
 
 transformers = pytest.importorskip("transformers")
 from zoo import built, given  # noqa: E402
@@ -99,12 +99,16 @@ def test_what_reached_a_token_is_shown_without_padding(bert, capsys, tmp_path):
     seen, inputs = bert
     found = seen.rollout()
     found.show(1, page=tmp_path / "reached.html")
-    said = capsys.readouterr().out
     last = int(inputs["attention_mask"][1].nonzero().max())
     assert found.target[1] == last
-    assert said.count("w") + said.count("##") >= 1
-    assert found.labels[1][last] in said
-    assert (tmp_path / "reached.html").exists()
+    words = tokens(found.labels[1][: last + 1], words="auto")
+    said = capsys.readouterr().out
+    assert "##" not in said
+    assert all(name in said for name in words.names)
+    (block,) = re.findall(r'id="data">(.*?)</script>', (tmp_path / "reached.html").read_text("utf-8"), re.S)
+    (shown,) = json.loads(block)["examples"][0]["weights"]
+    sums = np.bincount(words.words, found.scores[1][: last + 1].numpy())
+    np.testing.assert_allclose(np.ravel(shown) / 10_000, sums, atol=1e-4)
     with pytest.raises(ValueError, match="example must be 0 to 1; got 2"):
         found.show(2)
 
