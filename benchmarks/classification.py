@@ -1,11 +1,10 @@
-"""Texts and documents: our classifiers beside no attention, and beside TF-IDF with logistic regression.
+"""Short texts: our classifiers beside no attention, and beside TF-IDF with logistic regression.
 
 usage: python benchmarks/classification.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
 
-TREC and SST-2 have test parts; MR and SUBJ are measured in ten folds, movie reviews in five rotations of their folds
-(two to test, one to validate, the rest to train). Of each other training part a tenth is held out to choose the best
-round by; nothing was tuned on a test part. Three seeds where there is one test part; ± is the standard deviation over
-folds or seeds. Writes JSON and prints the table of the README.
+TREC and SST-2 have test parts; MR and SUBJ are measured in ten folds. Of each other training part a tenth is held out to
+choose the best round by; nothing was tuned on a test part. Three seeds where there is one test part; ± is the standard
+deviation over folds or seeds. Writes JSON and prints the table of the README.
 """
 
 import random
@@ -21,29 +20,22 @@ from saccade.data.labelled import LabelledFile
 from saccade.files import write_atomic
 from saccade.tasks.classify.options import ClassifyOptions
 
-# Chosen on folds of TREC's training part and on the development part of SST-2; documents on validation folds. MR and
-# SUBJ are forty trainings, and do without what takes two and a half times as long.
+# Chosen on folds of TREC's training part and on the development part of SST-2. MR and SUBJ are forty trainings, and
+# do without what takes two and a half times as long.
 ATTENTION: dict[str, Any] = {"self_attention": "multi-head"}
 NONE: dict[str, Any] = {"attention": "none"}
 ADVERSARIAL: dict[str, Any] = {"characters": "cnn", "adversarial": 1.0}
 SENTENCES: dict[str, dict[str, Any]] = {"attention": ATTENTION, "no attention": NONE}
 HARD: dict[str, dict[str, Any]] = {kind: {**ADVERSARIAL, **options} for kind, options in SENTENCES.items()}
 LONGER: dict[str, dict[str, Any]] = {kind: {**options, "epochs": 12} for kind, options in HARD.items()}
-LONG: dict[str, Any] = {"encoder": "gru", "embedding": 100, "least": 4, "word_dropout": 0.1, "epochs": 8}
-DOCUMENTS: dict[str, dict[str, Any]] = {
-    "attention": {**LONG, "documents": True},
-    "no attention": {**LONG, "documents": True, "attention": "none"},
-    "flat, no attention": {**LONG, "attention": "none", "max_length": 1000},
-}
-KINDS = {"TREC": LONGER, "SST-2": HARD, "MR": SENTENCES, "SUBJ": SENTENCES, "movie reviews": DOCUMENTS}
+KINDS = {"TREC": LONGER, "SST-2": HARD, "MR": SENTENCES, "SUBJ": SENTENCES}
 PUBLISHED = {
     "TREC": {"Kim 2014, CNN-rand": 91.2},
     "SUBJ": {"Kim 2014, CNN-rand": 89.6},
     "MR": {"Kim 2014, CNN-rand": 76.1},
     "SST-2": {"Kim 2014, CNN-rand, phrases too": 82.7},
-    "movie reviews": {},
 }
-GOALS = {"TREC": 91.0, "SUBJ": 90.0, "MR": 76.5, "SST-2": 81.0, "movie reviews": 84.0}
+GOALS = {"TREC": 91.0, "SUBJ": 90.0, "MR": 76.5, "SST-2": 81.0}
 
 Rows = list[tuple[str, str]]
 
@@ -92,28 +84,7 @@ def splits(data: Path, work: Path) -> dict[str, list[tuple[Path, Path | None, Pa
             )
             for fold in range(10)
         ]
-    found["movie reviews"] = [reviews(data, work, rotation) for rotation in range(5)]
     return found
-
-
-def reviews(data: Path, work: Path, rotation: int) -> tuple[Path, Path, Path]:
-    """Folds 2r and 2r + 1 to test, the one before them to validate, the others to train: the issue's five rotations."""
-    import gzip
-    import json
-
-    with gzip.open(data / "movie_reviews" / "movie_reviews.jsonl.gz", "rt", encoding="utf-8") as file:
-        documents = [json.loads(line) for line in file]
-    test = {2 * rotation, 2 * rotation + 1}
-    valid = {(2 * rotation - 1) % 10}
-    parts = {"test": test, "valid": valid, "train": set(range(10)) - test - valid}
-    paths = []
-    for part in ("train", "valid", "test"):
-        path = work / f"reviews-{rotation}-{part}.jsonl"
-        lines = (json.dumps(document) + "\n" for document in documents if int(document["fold"]) in parts[part])
-        if not path.exists():
-            write_atomic(path, "".join(lines))
-        paths.append(path)
-    return paths[0], paths[1], paths[2]
 
 
 def tfidf(train: Path, valid: Path | None, test: Path) -> dict[str, Any]:
@@ -183,15 +154,10 @@ def tables(results: dict[str, Any]) -> str:
     lines = [head, "|---|---|---|---|---|---|---|"]
     for data, kinds in results["table"].items():
         published = ", ".join(f"{value} ({name})" for name, value in results["published"][data].items()) or "–"
-        plain, rows = f"{kinds['TF-IDF']['accuracy']:.1f} | {published}", [(data, "attention", "no attention")]
-        if "flat, no attention" in kinds:
-            rows.append((f"{data}, read as one text", "", "flat, no attention"))
-        for name, *both in rows:
-            told = " | ".join(
-                f"{kinds[kind]['accuracy']:.1f} ± {kinds[kind]['spread']:.1f}" if kind else "–" for kind in both
-            )
-            seconds = kinds[both[0] or both[1]]["cpu_seconds"]
-            lines.append(f"| {name} | {results['goals'][data]:.1f} | {told} | {plain} | {seconds:.0f} |")
+        both = (kinds[kind] for kind in ("attention", "no attention"))
+        told = " | ".join(f"{row['accuracy']:.1f} ± {row['spread']:.1f}" for row in both)
+        plain, seconds = kinds["TF-IDF"]["accuracy"], kinds["attention"]["cpu_seconds"]
+        lines.append(f"| {data} | {results['goals'][data]:.1f} | {told} | {plain:.1f} | {published} | {seconds:.0f} |")
     return "\n".join(lines)
 
 
