@@ -2,9 +2,9 @@
 
 usage: python benchmarks/classification.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
 
-TREC and SST-2 have test parts; MR and SUBJ are measured in ten folds. Of each other training part a tenth is held out to
-choose the best round by; nothing was tuned on a test part. Three seeds where there is one test part; ± is the standard
-deviation over folds or seeds. Writes JSON and prints the table of the README.
+TREC and SST-2 have test parts; MR and SUBJ are measured in ten folds. Of each training part but SST-2's a tenth is
+held out to choose the best round by; nothing was tuned on a test part. Three seeds where there is one test
+part; ± is the standard deviation over folds or seeds. Writes JSON and prints the table of the README.
 """
 
 import random

@@ -2,8 +2,8 @@
 
 usage: python benchmarks/documents.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
 
-Movie reviews (Pang and Lee 2004) in five rotations of their ten folds: two to test, one to choose the best round by, the
-others to train. Options were chosen on folds to validate; nothing was tuned on a fold to test. ± is the standard
+Movie reviews (Pang and Lee 2004) in five rotations of their ten folds: two to test, one to choose the best round by,
+the others to train. Options were chosen on folds to validate; nothing was tuned on a fold to test. ± is the standard
 deviation over rotations. Writes JSON and prints the table of the README.
 """
 
