@@ -52,7 +52,9 @@ def test_the_tables_are_the_measured_ones(name):
     assert additive.table(measured) in text
     for figure in (f"{measured['memory']['mebibytes']:.0f} MiB", f"{measured['first_call']['seconds']:.2f}"):
         assert figure in text
+    import classification
     import copying
+    import documents
     import forecasting
     import heads
     import tagging
@@ -61,7 +63,7 @@ def test_the_tables_are_the_measured_ones(name):
     for line in heads.tables(measured).splitlines():
         if re.search(r"\d", line):
             assert line in text
-    for benchmark in (copying, forecasting, tagging):
+    for benchmark in (classification, copying, documents, forecasting, tagging):
         file = ROOT / "benchmarks" / "results" / f"{benchmark.__name__}.json"
         if file.exists():
             for line in benchmark.tables(json.loads(file.read_text("utf-8"))).splitlines()[2:]:
