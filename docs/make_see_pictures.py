@@ -3,6 +3,7 @@
 usage: python docs/make_see_pictures.py
 """
 
+import calendar
 import contextlib
 import os
 import random
@@ -25,8 +26,8 @@ SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 GOOD = ["warm", "funny", "clever", "moving", "brilliant", "gripping", "tender", "delightful"]
 BAD = ["dull", "clumsy", "tedious", "shallow", "noisy", "lifeless", "predictable", "awful"]
 BEGINS = ["most of it was shot in winter", "it runs for two hours", "we saw it in the rain", "the story is a true one"]
-DAYS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-MONTHS = "january february march april may june july august september october november december".split()
+DAYS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+MONTHS = [name.lower() for name in calendar.month_name[1:]]
 DRINKS = ["tea", "milk", "juice", "water", "cocoa", "coffee", "lemonade", "soup"]
 COLOURS = {"red": (200, 40, 40), "green": (40, 150, 60), "blue": (40, 70, 200)}
 
@@ -40,7 +41,7 @@ def review(rng: random.Random) -> tuple[str, int]:
 
 def date(rng: random.Random) -> tuple[str, str]:
     """A date in words, and as year, month and day."""
-    day, month, year = rng.randrange(12), rng.randrange(12), rng.randrange(1950, 2030)
+    day, month, year = rng.randrange(10), rng.randrange(12), rng.randrange(1950, 2030)
     said = rng.choice(("on the {d} of {m} in the year {y}", "{m} the {d} , {y}", "in {y} , on the {d} of {m}"))
     return said.format(d=DAYS[day], m=MONTHS[month], y=year), f"{year} - {month + 1:02d} - {day + 1:02d}"
 
@@ -60,19 +61,24 @@ def picture(rng: random.Random) -> tuple[torch.Tensor, int]:
     return pixels.byte(), kind
 
 
-def words(texts: list[str], folder: Path, special: list[str], **roles: str) -> Any:
-    """A tokenizer of whole words."""
+def words(texts: list[str], folder: Path, special: list[str], end: str | None = None) -> Any:
+    """A tokenizer of whole words; `end` stands behind each text."""
     known = sorted({word for text in texts for word in text.split()})
     tokenizer = tokenizers.Tokenizer(
         tokenizers.models.WordLevel({word: place for place, word in enumerate(special + known)}, unk_token="<unk>")
     )
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    if "eos_token" in roles and "pad_token" in roles and roles.get("bos_token"):
-        end = roles["eos_token"]
+    if end:
         tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
             single=f"$A {end}", special_tokens=[(end, special.index(end))]
         )
-    whole = hf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", **roles)
+    whole = hf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token=end,
+        bos_token="<s>" if "<s>" in special else None,
+    )
     whole.save_pretrained(folder)
     return whole
 
@@ -96,7 +102,7 @@ def classifier(folder: Path, steps: int) -> float:
     """Says whether a sentence praises; its tokenizer cuts words into pieces."""
     rng = random.Random(1)
     pieces = tokenizers.BertWordPieceTokenizer()
-    pieces.train_from_iterator([review(rng)[0] for _ in range(2000)], vocab_size=120, show_progress=False)
+    pieces.train_from_iterator([review(rng)[0] for _ in range(2000)], vocab_size=150, show_progress=False)
     pieces.save_model(str(folder))
     tokenizer = hf.BertTokenizerFast(str(folder / "vocab.txt"))
     tokenizer.save_pretrained(folder)
@@ -126,20 +132,18 @@ def translator(folder: Path, steps: int) -> float:
     """Writes dates in figures: a BART."""
     rng = random.Random(2)
     texts = [side for _ in range(5000) for side in date(rng)]
-    tokenizer = words(
-        texts, folder, ["<s>", "<pad>", "</s>", "<unk>"], bos_token="<s>", pad_token="<pad>", eos_token="</s>"
-    )
-    layers = {
-        f"{side}_{name}": SIZES["num_attention_heads"] if "heads" in name else size
-        for side in ("encoder", "decoder")
-        for name, size in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 96))
-    }
+    tokenizer = words(texts, folder, ["<s>", "<pad>", "</s>", "<unk>"], "</s>")
     config = hf.BartConfig(
-        **layers,
         d_model=48,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=96,
+        decoder_ffn_dim=96,
+        dropout=0.0,
         vocab_size=len(tokenizer),
         max_position_embeddings=64,
-        dropout=0.0,
         bos_token_id=0,
         pad_token_id=1,
         eos_token_id=2,
@@ -164,7 +168,7 @@ def translator(folder: Path, steps: int) -> float:
 def writer(folder: Path, steps: int) -> float:
     """Goes on with a text: a GPT-2."""
     rng = random.Random(3)
-    tokenizer = words([order(rng) for _ in range(500)], folder, ["<pad>", "<unk>"], pad_token="<pad>")
+    tokenizer = words([order(rng) for _ in range(500)], folder, ["<pad>", "<unk>"])
     sizes = {"n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 64}
     still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     config = hf.GPT2Config(
@@ -205,7 +209,7 @@ def eyes(folder: Path, steps: int) -> float:
         return float((model(**seen).logits.argmax(-1) == seen["labels"]).float().mean())
 
 
-MAKE = {"classifier": (classifier, 500), "translator": (translator, 1000), "writer": (writer, 400), "eyes": (eyes, 200)}
+MAKE = {"classifier": (classifier, 500), "translator": (translator, 700), "writer": (writer, 400), "eyes": (eyes, 200)}
 
 
 def models(folder: Path, steps: int | None = None) -> Iterator[tuple[str, float]]:

@@ -136,7 +136,8 @@ class Seen:
         at = flows.positions(stack, target, real)
         batch, _, _, slots = stack[0].shape
         labels = tuple(tuple(labels_of(read, example, range(slots))) for example in range(batch))
-        return Reached(flow(stack, at), labels, tuple(at.tolist()), real)
+        special = None if read is None else read.special
+        return Reached(flow(stack, at), labels, tuple(at.tolist()), real, special)
 
     def drawing(
         self,
