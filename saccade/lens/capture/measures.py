@@ -62,9 +62,9 @@ def measured(sites: Sequence[Site], names: Sequence[str], real: Callable[[Site],
     """Mean figures over the real queries of every sequence, for each head.
 
     Raises:
-        ValueError: a measure that there is not, or one that needs to know the tokens where nobody knows them.
+        ValueError: no measure, one that there is not, or one that needs to know the tokens where nobody knows them.
     """
-    for name in names:
+    for name in names or [None]:
         if name not in MEASURES:
             raise ValueError(f"measures must be of {', '.join(MEASURES)}; got {name!r}")
     values = []

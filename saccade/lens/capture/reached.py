@@ -34,6 +34,7 @@ class Reached(NamedTuple):
         example: int = 0,
         *,
         merge: Merge = "pieces",
+        special: bool = True,
         terminal: bool = True,
         png: Path | str | None = None,
         page: Path | str | None = None,
@@ -43,6 +44,7 @@ class Reached(NamedTuple):
         Args:
             example: which sequence.
             merge: "words" puts the pieces of words together, their scores added up.
+            special: draw special tokens too, which often hold most; without them the rest is scaled to sum to one.
             terminal, png, page: as of `saccade.show`.
 
         Raises:
@@ -52,17 +54,21 @@ class Reached(NamedTuple):
             raise ValueError(f"merge must be pieces or words; got {merge!r}")
         if not 0 <= example < len(self.scores):
             raise ValueError(f"example must be 0 to {len(self.scores) - 1}; got {example}")
-        real = None if self.real is None else self.real[example]
-        places = [place for place in range(self.scores.shape[1]) if real is None or real[place]]
+        places = [place for place in range(self.scores.shape[1]) if _is(self.real, example, place, True)]
+        if not special:
+            places = [place for place in places if not _is(self.special, example, place, False)]
         words = [self.labels[example][place] for place in places]
         weights = self.scores[example].float().cpu().numpy()[places]
         title = f"what reached {self.labels[example][self.target[example]]}"
         if merge == "words":
-            special = None if self.special is None else self.special[example]
-            alone = () if special is None else [n for n, place in enumerate(places) if special[place]]
+            alone = [n for n, place in enumerate(places) if _is(self.special, example, place, False)]
             numbers = words_of_pieces(words, special=alone)
             words, weights = list(spelled(words, numbers)), np.bincount(numbers, weights)
         total = weights.sum()
         drawing = shaded_text([words], [weights / total if total > 0 else weights], note=title)
         draw(drawing, terminal=terminal, png=png)
         draw(drawing, title=title, terminal=False, page=page)
+
+
+def _is(what: Tensor | None, example: int, place: int, unknown: bool) -> bool:
+    return unknown if what is None else bool(what[example, place])
