@@ -71,7 +71,7 @@ def _draw(seen: Seen, command: Look, answer: str) -> None:
             print(f"{name}: comprehensiveness {fall:.3f}, sufficiency {left:.3f}", file=sys.stderr)
     if command.rollout is not None:
         flow = seen.rollout(command.rollout, sites=command.site)
-        flow.show(terminal=terminal, png=command.png, page=command.page)
+        flow.show(merge="words" if command.words else "pieces", terminal=terminal, png=command.png, page=command.page)
         return
     seen.show(
         sites=command.site,

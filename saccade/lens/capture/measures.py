@@ -24,6 +24,32 @@ class Measures(NamedTuple):
     heads: tuple[int, ...]
     values: Tensor
 
+    def ranked(self) -> "Measures":
+        """The same rows, those with the largest first figure first.
+
+        >>> table = Measures(("sink",), ("a", "a", "b"), (0, 1, 0), torch.tensor([[0.1], [0.9], [0.5]]))
+        >>> print(table.ranked())
+        site  head  sink
+        a        1   0.9
+        b        0   0.5
+        a        0   0.1
+        """
+        order = self.values[:, 0].argsort(descending=True, stable=True).tolist()
+        sites, heads = ([column[row] for row in order] for column in (self.sites, self.heads))
+        return Measures(self.columns, tuple(sites), tuple(heads), self.values[order])
+
+    def __str__(self) -> str:
+        """One line for each head."""
+        rows = zip(self.sites, self.heads, self.values.tolist(), strict=True)
+        lines = [(site, str(head), *(f"{value:.3g}" for value in values)) for site, head, values in rows]
+        table = [("site", "head", *self.columns), *lines]
+        wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+        sides = ["<", *">" * (len(wide) - 1)]
+        return "\n".join(
+            "  ".join(f"{cell:{side}{size}}" for cell, side, size in zip(line, sides, wide, strict=True))
+            for line in table
+        )
+
 
 class Real(NamedTuple):
     """Which of a site's slots are real tokens and which are special ones, boolean `[batch, key]`; None: not known.
@@ -41,9 +67,9 @@ def measured(sites: Sequence[Site], names: Sequence[str], real: Callable[[Site],
     """Mean figures over the real queries of the sequences, for each head.
 
     Raises:
-        ValueError: a measure that there is not, or one that needs to know the tokens where nobody knows them.
+        ValueError: no measure, one that there is not, or one that needs to know the tokens where nobody knows them.
     """
-    for name in names:
+    for name in names or [None]:
         if name not in MEASURES:
             raise ValueError(f"measures must be of {', '.join(MEASURES)}; got {name!r}")
     values = []

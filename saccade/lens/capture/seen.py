@@ -150,7 +150,8 @@ class Seen:
         at = flows.positions(stack, target, real)
         batch, _, _, slots = stack[0].shape
         labels = tuple(tuple(labels_of(read, example, range(slots))) for example in range(batch))
-        return Reached(flow(stack, at), labels, tuple(at.tolist()), real)
+        special = None if read is None else read.special
+        return Reached(flow(stack, at), labels, tuple(at.tolist()), real, special)
 
     def drawing(
         self,
@@ -164,7 +165,7 @@ class Seen:
         faithfulness: Faithfulness | None = None,
         image: ArrayLike | Patches | None = None,
     ) -> Layers:
-        """What one sequence looked at, as plain arrays and labels, for `saccade.draw` and for whoever draws.
+        """What one sequence looked at, as plain arrays and labels, for whoever draws.
 
         Args:
             example: which sequence of the batch; its padding is left out.
@@ -197,11 +198,13 @@ class Seen:
         self,
         *,
         sites: str | Sequence[str] | None = None,
+        rows: Sequence[int] | None = None,
         head: str | int | None = None,
         example: int = 0,
         merge: Merge = "pieces",
         measures: Sequence[str] = ("entropy",),
         faithfulness: Faithfulness | None = None,
+        image: ArrayLike | Patches | None = None,
         title: str = "",
         terminal: bool = True,
         png: Path | str | None = None,
@@ -211,7 +214,14 @@ class Seen:
         `drawing`, and of `saccade.show`.
         """
         drawing = self.drawing(
-            sites=sites, head=head, example=example, merge=merge, measures=measures, faithfulness=faithfulness
+            example=example,
+            sites=sites,
+            rows=rows,
+            head=head,
+            merge=merge,
+            measures=measures,
+            faithfulness=faithfulness,
+            image=image,
         )
         draw(drawing, title=title, terminal=terminal, png=png, page=page)
 
@@ -220,14 +230,24 @@ class Seen:
         path: Path | str,
         *,
         sites: str | Sequence[str] | None = None,
+        rows: Sequence[int] | None = None,
         example: int = 0,
         merge: Merge = "pieces",
+        measures: Sequence[str] = ("entropy",),
         faithfulness: Faithfulness | None = None,
         image: ArrayLike | Patches | None = None,
         title: str = "",
     ) -> None:
         """Write one offline HTML page of every layer and head; the arguments are those of `drawing`."""
-        drawing = self.drawing(sites=sites, example=example, merge=merge, faithfulness=faithfulness, image=image)
+        drawing = self.drawing(
+            example=example,
+            sites=sites,
+            rows=rows,
+            merge=merge,
+            measures=measures,
+            faithfulness=faithfulness,
+            image=image,
+        )
         draw(drawing, title=title or self._title(example), terminal=False, page=path)
 
     def figure(
@@ -235,6 +255,7 @@ class Seen:
         path: Path | str,
         *,
         sites: str | Sequence[str] | None = None,
+        rows: Sequence[int] | None = None,
         head: str | int | None = None,
         example: int = 0,
         merge: Merge = "pieces",
@@ -242,7 +263,9 @@ class Seen:
         title: str = "",
     ) -> None:
         """Write a picture, .png, .svg or .pdf: one map, or a grid of heads; the arguments are those of `drawing`."""
-        drawing = self.drawing(sites=sites, head=head, example=example, merge=merge, measures=(), image=image)
+        drawing = self.drawing(
+            example=example, sites=sites, rows=rows, head=head, merge=merge, measures=(), image=image
+        )
         draw(drawing, title=title, terminal=False, png=path)
 
     def _repr_html_(self) -> str:

@@ -98,7 +98,7 @@ def test_it_is_drawn_everywhere(bert, tmp_path, capsys):
 def test_what_reached_a_token_is_shown_without_padding(bert, capsys, tmp_path):
     seen, inputs = bert
     found = seen.rollout()
-    found.show(1, page=tmp_path / "reached.html")
+    found.show(1, merge="words", special=True, page=tmp_path / "reached.html")
     last = int(inputs["attention_mask"][1].nonzero().max())
     assert found.target[1] == last
     words = tokens(found.labels[1][: last + 1], words="auto")

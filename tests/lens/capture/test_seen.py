@@ -11,6 +11,8 @@ import saccade
 pytest.importorskip("transformers")
 from zoo import built, given, text
 
+from saccade.lens.capture import reached
+from saccade.lens.capture import seen as drawn
 from saccade.lens.capture import site as sites
 
 
@@ -117,6 +119,37 @@ def test_what_is_saved_is_read_again(tmp_path, options):
         saccade.Seen.load(tmp_path)
 
 
+def test_what_reached_a_token_is_drawn_in_words_and_without_special_ones(monkeypatch):
+    drawings = []
+    monkeypatch.setattr(reached, "draw", lambda drawing, **to: drawings.append(drawing))
+    labels = (("[CLS]", "play", "##ing", "on", "[PAD]"),)
+    real, special = torch.tensor([[1, 1, 1, 1, 0]]).bool(), torch.tensor([[1, 0, 0, 0, 1]]).bool()
+    flow = reached.Reached(torch.tensor([[0.6, 0.1, 0.2, 0.1, 0.0]]), labels, (0,), real, special)
+    flow.show(merge="words")
+    flow.show(merge="words", special=False)
+    assert (drawings[0].sentences, drawings[-1].sentences) == ((("[CLS]", "playing", "on"),), (("playing", "on"),))
+    assert drawings[0].weights[0][0].tolist() == pytest.approx([0.6, 0.3, 0.1])
+    assert drawings[-1].weights[0][0].tolist() == pytest.approx([0.75, 0.25])
+    with pytest.raises(ValueError, match="merge must be pieces or words; got 'letters'"):
+        flow.show(merge="letters")
+
+
+def test_every_drawing_takes_rows_and_images(bert, monkeypatch):
+    drawings = []
+    monkeypatch.setattr(drawn, "draw", lambda drawing, **to: drawings.append(drawing))
+    white = torch.full((3, 3, 3), 255, dtype=torch.uint8).numpy()
+    for make in (
+        bert.show,
+        lambda **asked: bert.page("a.html", **asked),
+        lambda **asked: bert.figure("a.png", **asked),
+    ):
+        make(rows=[2, -1], image=white, title="what was seen")
+    for drawing in drawings:
+        assert drawing.sites[1].target.labels == (bert.tokens.source.texts[0][2], bert.tokens.source.texts[0][10])
+        assert drawing.sites[0].source.image.grid == (3, 3)
+    assert len(drawings) == 3
+
+
 REFUSED = {
     r"site must be one of encoder.layer.0.*; got 'x'": lambda seen: seen["x"],
     r"site must be 0 to 1, or a name; got 2": lambda seen: seen[2],
@@ -124,6 +157,7 @@ REFUSED = {
     r"head must be 0 to 3; got 4": lambda seen: seen[0].head(4),
     r"column must be 0 to 10; got -12": lambda seen: seen[0].column(-12),
     r"groups must be \[batch or 1, key, group\]": lambda seen: seen[0].mass(torch.ones(3, 2)),
+    r"measures must be of entropy, .*; got None": lambda seen: seen.measure(),
     r"measures must be of entropy, .*; got 'beauty'": lambda seen: seen.measure("beauty"),
     r"sites must be some of .*; got 'y\*'": lambda seen: seen.measure("entropy", sites="y*"),
     r"target must be a row from 0 to 10; got \[11, 11\]": lambda seen: seen.rollout(11),
