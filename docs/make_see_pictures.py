@@ -20,7 +20,7 @@ import transformers as hf
 from PIL import Image
 
 HERE = Path(__file__).parent
-KEPT = ("heads.png", "dates.png", "reached.png", "image.png")
+KEPT = ("heads.png", "reached.png", "dates.png", "image.png")
 SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
 
 GOOD = ["warm", "funny", "clever", "moving", "brilliant", "gripping", "tender", "delightful"]

@@ -10,6 +10,7 @@ from saccade.lens.maps import AttentionMap
 from saccade.lens.tokens import Tokens
 
 Over: TypeAlias = Literal["mean", "max"]
+Merge: TypeAlias = Literal["pieces", "words"]
 
 
 def at(drawn: Layers, site: str | int | None = None, head: str | int | None = None) -> Layers:

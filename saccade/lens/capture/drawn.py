@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from saccade.lens.capture.tokens import Tokens as Known
 from saccade.lens.faithfulness import Faithfulness
 from saccade.lens.heads import Curves, Layers, Top, layers, top
 from saccade.lens.tokens import Patches, Tokens, patches, tokens
-from saccade.lens.views import at, merged
+from saccade.lens.views import Merge, at, merged
 
 DENSE = 1024 * 1024
 """Weights of a head that are drawn as they are; of more the largest of each row."""
@@ -23,9 +23,6 @@ MOST = 2**28
 """Weights of a head that are made, a few rows at a time; beyond, somebody must say which rows."""
 KEPT = 32
 """How many of the largest weights of a row are kept of a long input."""
-
-
-Merge = Literal["pieces", "words"]
 
 
 class Shown(NamedTuple):
@@ -157,7 +154,7 @@ def _axis(side: Side | None, example: int, places: Sequence[int], image: Patches
             labels[place] = f"{number // image.grid[1]},{number % image.grid[1]}"  # type: ignore[union-attr]
         return tokens(labels, image=image)
     special = () if side.special is None else [n for n, place in enumerate(places) if side.special[example, place]]
-    return tokens(labels, words=None if side.texts is None else "auto", special=special)
+    return tokens(labels, words=None if side.texts is None else "auto", special=special, image=image)
 
 
 def _patches(image: ArrayLike | Patches | None, slots: int) -> Patches | None:

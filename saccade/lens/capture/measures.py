@@ -69,8 +69,7 @@ def measured(sites: Sequence[Site], names: Sequence[str], real: Callable[[Site],
     Raises:
         ValueError: no measure, one that there is not, or one that needs to know the tokens where nobody knows them.
     """
-    asked: Sequence[str | None] = names or [None]
-    for name in asked:
+    for name in names or [""]:
         if name not in MEASURES:
             raise ValueError(f"measures must be of {', '.join(MEASURES)}; got {name!r}")
     values = []

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from saccade.lens.capture.drawn import Merge
 from saccade.lens.show import draw
 from saccade.lens.texts import shaded_text
 from saccade.lens.tokens import spelled, words_of_pieces
+from saccade.lens.views import Merge
 
 
 class Reached(NamedTuple):

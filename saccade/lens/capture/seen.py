@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from saccade.lens.capture import flows, saved
 from saccade.lens.capture.asking import explained
 from saccade.lens.capture.checks import checked
-from saccade.lens.capture.drawn import Merge, Shown, drawing_of, labels_of
+from saccade.lens.capture.drawn import Shown, drawing_of, labels_of
 from saccade.lens.capture.measures import Measures, Real, measured
 from saccade.lens.capture.reached import Reached
 from saccade.lens.capture.recorder import Mark, Recorded, Recorder
@@ -24,6 +24,7 @@ from saccade.lens.heads import Layers
 from saccade.lens.page import embedded
 from saccade.lens.show import draw
 from saccade.lens.tokens import Patches
+from saccade.lens.views import Merge
 
 LOOKED_FOR = (
     "attention functions of transformers, nn.MultiheadAttention, F.scaled_dot_product_attention, FlexAttention "

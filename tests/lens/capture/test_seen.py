@@ -157,7 +157,7 @@ REFUSED = {
     r"head must be 0 to 3; got 4": lambda seen: seen[0].head(4),
     r"column must be 0 to 10; got -12": lambda seen: seen[0].column(-12),
     r"groups must be \[batch or 1, key, group\]": lambda seen: seen[0].mass(torch.ones(3, 2)),
-    r"measures must be of entropy, .*; got None": lambda seen: seen.measure(),
+    r"measures must be of entropy, .*; got ''": lambda seen: seen.measure(),
     r"measures must be of entropy, .*; got 'beauty'": lambda seen: seen.measure("beauty"),
     r"sites must be some of .*; got 'y\*'": lambda seen: seen.measure("entropy", sites="y*"),
     r"target must be a row from 0 to 10; got \[11, 11\]": lambda seen: seen.rollout(11),
