@@ -299,6 +299,9 @@ class Look:
     """Of which attention: a name, with * for anything; all where none is said."""
     head: str | None = None
     """Which head, by its number, or mean or max."""
+    rows: str | None = None
+    """Which tokens' looking is drawn: a place (-1 is the last) or a stretch (-100: are the last hundred, 0:50 the first
+    fifty); all where none is said."""
     words: bool = False
     """Put the pieces of words together."""
     rollout: int | None = None

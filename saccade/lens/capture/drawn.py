@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from saccade.lens import heads
+from saccade.lens.capture.site import Site, placed
 from saccade.lens.faithfulness import Faithfulness
 from saccade.lens.heads import Curves, Layers, Top, layers, top
 from saccade.lens.tokens import Patches, Tokens, patches, tokens
@@ -17,7 +18,6 @@ from saccade.lens.views import at, merged
 
 if TYPE_CHECKING:
     from saccade.lens.capture.seen import Seen
-    from saccade.lens.capture.site import Site
     from saccade.lens.capture.tokens import Sequence as Side
 
 DENSE = 1024 * 1024
@@ -36,7 +36,7 @@ class Shown(NamedTuple):
 
     example: int = 0
     sites: str | Sequence[str] | None = None
-    rows: Sequence[int] | None = None
+    rows: Sequence[int] | slice | None = None
     image: ArrayLike | Patches | None = None
 
 
@@ -96,16 +96,18 @@ def _site(seen: Seen, site: Site, shown: Shown) -> heads.Site:
     return heads.site(site.name, source, target, weights)
 
 
-def _rows(site: Site, asked: Side | None, example: int, wanted: Sequence[int] | None) -> list[int]:
+def _rows(site: Site, asked: Side | None, example: int, wanted: Sequence[int] | slice | None) -> list[int]:
     """The rows to draw: those that were asked for, or all real ones."""
+    if isinstance(wanted, slice):
+        return list(range(*wanted.indices(site.shape[2])))
     if wanted is not None:
-        return [row % site.shape[2] for row in wanted]
+        return [placed("row", row, site.shape[2]) for row in wanted]
     real = None if asked is None or asked.real is None else asked.real[example]
     rows = [row for row in site.places if real is None or bool(real[row])]
     if len(rows) * site.shape[3] > MOST:
         sizes = f"{len(rows):,} rows of {site.shape[3]:,} slots"
         raise ValueError(
-            f"rows must say which to draw, {site.name} has {sizes}: rows=range(-100, 0) are the last hundred"
+            f"rows must say which to draw, {site.name} has {sizes}: rows=slice(-100, None) are the last hundred"
         )
     return rows
 
