@@ -273,6 +273,9 @@ class Show:
     """Files of inputs, in place of a text; they need no labels."""
     item: int = 1
     """Which one of them, from 1."""
+    heads: bool = False
+    """Draw every head of every attention that was at work, layer by layer; without it, what the answer is given with.
+    Answers are greedy."""
     terminal: bool = False
     """Draw in the terminal too when a file is written."""
     png: Annotated[Path | None, arg(metavar="FILE")] = None
