@@ -273,6 +273,9 @@ class Show:
     """Files of inputs, in place of a text; they need no labels."""
     item: int = 1
     """Which one of them, from 1."""
+    heads: bool = False
+    """Draw every head of every attention that was at work, layer by layer; without it, what the answer is given with.
+    Answers are greedy."""
     terminal: bool = False
     """Draw in the terminal too when a file is written."""
     png: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -299,6 +302,9 @@ class Look:
     """Of which attention: a name, with * for anything; all where none is said."""
     head: str | None = None
     """Which head, by its number, or mean or max."""
+    rows: str | None = None
+    """Which tokens' looking is drawn: a place (-1 is the last) or a stretch (-100: are the last hundred, 0:50 the first
+    fifty); all where none is said."""
     words: bool = False
     """Put the pieces of words together."""
     rollout: int | None = None

@@ -1,12 +1,19 @@
 """saccade show."""
 
 import sys
+import warnings
 from itertools import islice
 from typing import Any
 
 from saccade.cli.options import Show
+from saccade.cli.predict import answers
 from saccade.errors import OptionError, RunError
-from saccade.lens.show import show as draw
+from saccade.lens.capture.answered import drawing_of_heads
+from saccade.lens.capture.look import look
+from saccade.lens.figure import kind_of
+from saccade.lens.heads import Layers
+from saccade.lens.show import draw
+from saccade.lens.show import show as show_answer
 from saccade.runs import Run
 from saccade.tasks.base import Task, Trained
 from saccade.tasks.load import task_in
@@ -14,18 +21,39 @@ from saccade.tasks.load import task_in
 
 def show(command: Show) -> None:
     """Draw what the answer to one input looked at."""
+    if command.png is not None:
+        kind_of(command.png)
     task = task_in(command.run)
     trained = task.load(command.run, device=command.device)
     given = _given(command, task, trained)
     for doubt in trained.doubts(given):
         print(f"saccade: {doubt}", file=sys.stderr)
+    text, terminal = trained.readable(given), command.terminal or (command.png is None and command.page is None)
+    if command.heads:
+        drawing = _heads(command, trained, given, text)
+        title = f"{text} → {drawing.answer}" if len(text) <= 200 else drawing.answer
+        draw(drawing, title=title, terminal=terminal, png=command.png, page=command.page)
+        return
     answer = trained(given)
     if answer.weights is None or not answer.source:
-        what = "looks at nothing (--attention none)" if answer.source else "got an empty input"
-        raise RunError(f"{command.run}: expected a model and an input with something to look at; it {what}")
-    files = command.png is not None or command.page is not None
-    text = trained.readable(given)
-    draw(answer, text=text, terminal=command.terminal or not files, png=command.png, page=command.page)
+        raise _blind(command, answer)
+    show_answer(answer, text=text, terminal=terminal, png=command.png, page=command.page)
+
+
+def _heads(command: Show, trained: Trained[Any], given: Any, text: str) -> Layers:
+    """Every head of the model while it answered."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="look saw ")  # said below
+        with look(trained.model) as seen:
+            ((answer,),) = answers(trained, [given], beam=1, nbest=1)
+    if not seen.sites or not answer.source:
+        raise _blind(command, answer)
+    return drawing_of_heads(seen, answer, text=text)
+
+
+def _blind(command: Show, answer: Any) -> RunError:
+    what = "looks at nothing (--attention none)" if answer.source else "got an empty input"
+    return RunError(f"{command.run}: expected a model and an input with something to look at; it {what}")
 
 
 def _given(command: Show, task: Task[Any, Any, Any, Any], trained: Trained[Any]) -> Any:

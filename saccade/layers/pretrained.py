@@ -17,7 +17,10 @@ KINDS = {"albert", "bert", "deberta", "deberta-v2", "distilbert", "electra", "er
 KINDS |= {"rembert", "roformer"} | _FROM_PAD
 """What is taken: encoders in which each token sees all others, and padding is seen by none."""
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model", "sentencepiece.bpe.model")
+TOKENIZERS = (
+    *("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json"),
+    *("spiece.model", "spm.model", "source.spm", "sentencepiece.bpe.model"),
+)
 
 
 class PretrainedEncoder(nn.Module):
@@ -75,7 +78,7 @@ class PretrainedEncoder(nn.Module):
             ValueError: weights that are not whole, or not those of this configuration.
         """
         library = _library()
-        with _quiet(library):
+        with quiet():
             try:
                 found, told = library.AutoModel.from_pretrained(
                     str(folder),
@@ -95,29 +98,28 @@ class PretrainedEncoder(nn.Module):
 
 
 def read_model(folder: Path) -> tuple[Any, Any]:
-    """Any model in a folder, as what it was saved as, and its tokenizer: safetensors and JSON alone.
+    """A model of texts in a folder, as what it was saved as, and its tokenizer: safetensors and JSON alone.
 
     Raises:
         MissingExtraError: the library is not installed.
-        ValueError: no such folder, or one that holds no whole model or no tokenizer.
+        ValueError: no such folder, or one that holds no whole model, no tokenizer or a model of something else.
     """
-    if not (folder / "config.json").is_file():
-        came = "it holds no config.json" if folder.is_dir() else "there is none"
-        raise ValueError(f"expected a folder with a model in it; {came}")
-    library = _library()
-    with _quiet(library):
+    _check_folder(folder)
+    _check_weights(folder)
+    library, here = _library(), {"local_files_only": True, "trust_remote_code": False}
+    with quiet():
         try:
-            named = library.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            named = library.AutoConfig.from_pretrained(str(folder), **here)
             kind = getattr(library, (named.architectures or [""])[0], library.AutoModel)
-            model = kind.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-            )
-            tokenizer = library.AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            )
+            wanted = {"use_safetensors": True, "output_loading_info": True, "dtype": torch.float32}
+            model, told = kind.from_pretrained(str(folder), **here, **wanted)
         except Exception as error:  # the library raises many kinds
-            raise ValueError(f"expected a model in safetensors, and a tokenizer; got {_line(error)}") from None
-    return model.eval(), tokenizer
+            raise ValueError(f"expected a model that the library can read; got {_line(error)}") from None
+    if lacking := sorted(name for name in told["missing_keys"] if "pooler." not in name):
+        raise ValueError(f"expected weights of every layer; got none of {lacking[0]}")
+    if model.main_input_name != "input_ids":
+        raise ValueError(f"expected a model that reads text; got {type(model).__name__}: {model.main_input_name}")
+    return model.eval(), _tokenizer(folder)
 
 
 def positions(config: dict[str, Any]) -> int:
@@ -137,23 +139,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: no folder, no configuration, another kind of model, or weights that are no safetensors.
     """
-    if not folder.is_dir():
-        raise ValueError("expected a folder with a model in it; there is none")
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ValueError("expected a folder with a model in it; it holds no config.json")
+    _check_folder(folder)
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = json.loads((folder / "config.json").read_text("utf-8"))
     except ValueError as error:
         raise ValueError(f"expected JSON in config.json; got {error}") from None
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in KINDS or config.get("is_decoder"):
         what = f"{kind} as a decoder" if kind in KINDS else kind
         raise ValueError(f"expected an encoder of {', '.join(sorted(KINDS))}; got {what}")
-    if not any((folder / name).is_file() for name in WEIGHTS):
-        pickles = sorted(path.name for path in folder.glob("*.bin"))
-        came = f"{pickles[0]}, which is a pickle and is never opened" if pickles else "none"
-        raise ValueError(f"expected weights in model.safetensors; got {came}")
+    _check_weights(folder)
     return {name: value for name, value in config.items() if name not in ("auto_map", "_name_or_path")}
 
 
@@ -164,23 +159,43 @@ def read_tokenizer(folder: Path) -> str:
         MissingExtraError: the library is not installed.
         ValueError: no tokenizer, or one that has no such form.
     """
+    found = _tokenizer(folder)
+    try:
+        text: str = found.backend_tokenizer.to_str()
+    except Exception as error:  # the library raises many kinds
+        raise ValueError(f"expected a tokenizer that the library can read; got {_line(error)}") from None
+    return text
+
+
+def _tokenizer(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise ValueError(f"expected a tokenizer ({', '.join(TOKENIZERS)}); there is none")
     library = _library()
-    with _quiet(library):
+    with quiet():
         try:
-            found = library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-            text: str = found.backend_tokenizer.to_str()
+            return library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the library raises many kinds
             raise ValueError(f"expected a tokenizer that the library can read; got {_line(error)}") from None
-    return text
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        came = "it holds no config.json" if folder.is_dir() else "there is none"
+        raise ValueError(f"expected a folder with a model in it; {came}")
+
+
+def _check_weights(folder: Path) -> None:
+    if not any((folder / name).is_file() for name in WEIGHTS):
+        pickles = sorted(path.name for path in folder.glob("*.bin"))
+        came = f"{pickles[0]}, which is a pickle and is never opened" if pickles else "none"
+        raise ValueError(f"expected weights in model.safetensors; got {came}")
 
 
 def _untrained(config: dict[str, Any]) -> Any:
     if config.get("model_type") not in KINDS:
         raise ValueError(f"config must be of {', '.join(sorted(KINDS))}; got {config.get('model_type')}")
     library = _library()
-    with _quiet(library):
+    with quiet():
         try:
             whole = type(library.AutoConfig.for_model(config["model_type"])).from_dict(config)
             model = library.AutoModel.from_config(whole).float()
@@ -200,9 +215,13 @@ def _library() -> Any:
 
 
 @contextmanager
-def _quiet(library: Any) -> Iterator[None]:
-    """Without the library's notices and bars, which are about other uses of its models."""
-    logs = library.utils.logging
+def quiet() -> Iterator[None]:
+    """Without the library's notices and bars, which are about other uses of its models.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+    """
+    logs = _library().utils.logging
     level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
     logs.set_verbosity_error()
     logs.disable_progress_bar()

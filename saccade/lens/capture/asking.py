@@ -53,7 +53,9 @@ def explained(
     if not 0 <= example < len(side.ids):
         raise ValueError(f"example must be 0 to {len(side.ids) - 1}; got {example}")
     real = torch.ones_like(side.ids, dtype=torch.bool) if side.real is None else side.real
-    asked = question(model, side.ids[example], real[example], side.special[example], target)
+    # Of tensors that were made under inference_mode nothing could be differentiated.
+    ids, there, special = (x[example].clone() for x in (side.ids, real, side.special))
+    asked = question(model, ids, there, special, target)
     stack = flows.stack_of(sites)
     at = flows.positions(stack, asked.row, None)
     explanations = {

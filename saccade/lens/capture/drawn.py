@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from saccade.lens import heads
 from saccade.lens.capture.measures import Measures
-from saccade.lens.capture.site import Site, place
+from saccade.lens.capture.site import Site, placed
 from saccade.lens.capture.tokens import Sequence as Side
 from saccade.lens.capture.tokens import Tokens as Known
 from saccade.lens.faithfulness import Faithfulness
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
     """What of what was seen is drawn: see `Seen.drawing`."""
 
     example: int = 0
-    rows: Sequence[int] | None = None
+    rows: Sequence[int] | slice | None = None
     image: ArrayLike | Patches | None = None
 
 
@@ -91,16 +91,18 @@ def _site(site: Site, known: Known, shown: Shown) -> heads.Site:
     return heads.site(site.name, source, target, weights)
 
 
-def _rows(site: Site, asked: Side | None, example: int, wanted: Sequence[int] | None) -> list[int]:
+def _rows(site: Site, asked: Side | None, example: int, wanted: Sequence[int] | slice | None) -> list[int]:
     """The rows to draw: those that were asked for, or all real ones."""
+    if isinstance(wanted, slice):
+        return list(range(*wanted.indices(site.shape[2])))
     if wanted is not None:
-        return [place("row", row, site.shape[2]) for row in wanted]
+        return [placed("row", row, site.shape[2]) for row in wanted]
     real = None if asked is None or asked.real is None else asked.real[example]
     rows = [row for row in site.places if real is None or bool(real[row])]
     if len(rows) * site.shape[3] > MOST:
         sizes = f"{len(rows):,} rows of {site.shape[3]:,} slots"
         raise ValueError(
-            f"rows must say which to draw, {site.name} has {sizes}: rows=range(-100, 0) are the last hundred"
+            f"rows must say which to draw, {site.name} has {sizes}: rows=slice(-100, None) are the last hundred"
         )
     return rows
 

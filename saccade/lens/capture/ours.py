@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from saccade.attention.base import Attention
 from saccade.attention.multihead import MultiHeadAttention, split
+from saccade.attention.none import NoAttention
 from saccade.attention.pooling import Pooling
 from saccade.attention.results import Attended, Memory, dense
 from saccade.attention.selfattention import SelfAttention
@@ -17,9 +18,11 @@ from saccade.lens.capture.swaps import swap
 
 
 def swap_reads(recorder: Recorder, model: nn.Module) -> None:
-    """Watch the readings of every mechanism."""
+    """Watch the readings of every mechanism that has weights."""
     recorder.selves = frozenset(id(x.attend) for x in model.modules() if isinstance(x, SelfAttention))
     for module in model.modules():
+        if isinstance(module, NoAttention):
+            continue
         if isinstance(module, Attention):
             swap(recorder, module.__dict__, "read", module.read, _Reading(module))
         elif isinstance(module, Pooling):

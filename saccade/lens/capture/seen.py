@@ -159,7 +159,7 @@ class Seen:
         *,
         example: int = 0,
         sites: str | Sequence[str] | None = None,
-        rows: Sequence[int] | None = None,
+        rows: Sequence[int] | slice | None = None,
         head: str | int | None = None,
         merge: Merge = "pieces",
         measures: Sequence[str] = ("entropy",),
@@ -171,7 +171,7 @@ class Seen:
         Args:
             example: which sequence of the batch; its padding is left out.
             sites: names, with * for anything; all where None.
-            rows: which queries, where all would be too many; -1 is the last.
+            rows: which queries, where all would be too many: places, or a stretch of each site; -1 is the last.
             head: one head of each site, or "mean" or "max"; all where None.
             merge: "words" puts the pieces of words together.
             measures: figures of each head to tell beside it, as of `measure`.

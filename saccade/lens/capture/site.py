@@ -67,7 +67,7 @@ class Site:
         Raises:
             ValueError: a row or a head that there is not.
         """
-        heads = None if heads is None else [place("head", head, self.shape[1]) for head in heads]
+        heads = None if heads is None else [placed("head", head, self.shape[1]) for head in heads]
         wanted = [self._checked_row(row) for row in rows]
         found: Tensor | None = None
         for index, (record, begin) in enumerate(zip(self.records, self._begins, strict=True)):
@@ -88,7 +88,7 @@ class Site:
             ValueError: a slot that there is not.
         """
         one = torch.zeros(1, self.shape[3], 1)
-        one[0, place("column", column, self.shape[3])] = 1.0
+        one[0, placed("column", column, self.shape[3])] = 1.0
         return self.mass(one)[..., 0]
 
     def head(self, head: int, *, full: bool = False) -> Float[Tensor, "batch rows key"]:
@@ -253,7 +253,7 @@ class Site:
         return record
 
     def _checked_row(self, row: int) -> int:
-        row = place("row", row, self.shape[2])
+        row = placed("row", row, self.shape[2])
         if row not in self._there:
             kept = (
                 f"{self.places[0]} to {self.places[-1]}" if len(self.places) > 9 else ", ".join(map(str, self.places))
@@ -283,7 +283,7 @@ def _device(piece: Call | Kept) -> torch.device:
     return piece.weights.device if isinstance(piece, Kept) else piece.query.device
 
 
-def place(name: str, at: int, size: int) -> int:
+def placed(name: str, at: int, size: int) -> int:
     """A place from 0 on, of one that may be counted from the end.
 
     Raises:

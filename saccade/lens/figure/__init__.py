@@ -45,9 +45,7 @@ def save(drawing: Drawing, path: Path | str, *, title: str = "") -> None:
         OptionError: the suffix is none of the three.
         OSError: the folder cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in METADATA:
-        raise OptionError(f"the name of a picture must end in {', '.join(METADATA)}; got {str(path)!r}")
+    suffix = kind_of(path)
     buffer = BytesIO()
     drawn = draw(drawing, title=title)
     with _steady_names():
@@ -55,6 +53,18 @@ def save(drawing: Drawing, path: Path | str, *, title: str = "") -> None:
             buffer, format=suffix[1:], dpi=DPI, bbox_inches="tight", pad_inches=0.2, metadata=METADATA[suffix]
         )
     write_atomic(path, buffer.getvalue())
+
+
+def kind_of(path: Path | str) -> str:
+    """The ending of the name of a picture that can be written: .png, .svg or .pdf.
+
+    Raises:
+        OptionError: another.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in METADATA:
+        raise OptionError(f"the name of a picture must end in {', '.join(METADATA)}; got {str(path)!r}")
+    return suffix
 
 
 @singledispatch
