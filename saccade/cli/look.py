@@ -14,6 +14,7 @@ from saccade.lens.capture.look import look as looking
 from saccade.lens.capture.seen import Seen
 from saccade.lens.figure import kind_of
 from saccade.lens.show import draw
+from saccade.lens.views import Merge
 from saccade.tasks.devices import pick_device
 
 WRITES = 64
@@ -58,8 +59,8 @@ def _checked(command: Look) -> slice | None:
             raise OptionError(f"{name} must be at least {least}; got {value}")
     if command.faithful and command.generate:
         raise OptionError("--faithful is about one answer to a text; leave out --generate")
-    if command.rollout is not None and (command.head is not None or command.words or command.rows is not None):
-        raise OptionError("--rollout is one row over the tokens; leave out --head, --words and --rows")
+    if command.rollout is not None and (command.head is not None or command.rows is not None):
+        raise OptionError("--rollout is one row over the tokens; leave out --head and --rows")
     if command.png is not None:
         kind_of(command.png)
     if not command.text.strip():
@@ -155,6 +156,7 @@ def _said(model: Any, tokenizer: Any, ids: torch.Tensor, logits: Any) -> str:
 def _draw(seen: Seen, command: Look, rows: slice | None, answer: str) -> None:
     files = command.png is not None or command.page is not None
     terminal = command.terminal or not files
+    merge: Merge = "words" if command.words else "pieces"
     found = seen.faithfulness() if command.faithful else None
     if found is not None:
         for name, fall, left in found.table():
@@ -168,7 +170,7 @@ def _draw(seen: Seen, command: Look, rows: slice | None, answer: str) -> None:
         sites=command.site,
         rows=rows,
         head=int(command.head) if number and command.head else command.head,
-        merge="words" if command.words else "pieces",
+        merge=merge,
         measures=[name for name in command.measure.split(",") if name],
         faithfulness=found,
     )

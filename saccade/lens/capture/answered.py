@@ -33,8 +33,9 @@ def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
     modules: dict[str, list[Site]] = {}
     for site in seen.select():
         modules.setdefault(site.name.split("#")[0], []).append(site)
+    said = "" if isinstance(answer, Foreseen) else answer.text
     sites = [one for name, some in modules.items() for one in _sites(seen, name, some, answer)]
-    return layers(sites, figures={"entropy": [_entropy(one) for one in sites]}, text=text, answer=answer.text)
+    return layers(sites, figures={"entropy": [_entropy(one) for one in sites]}, text=text, answer=said)
 
 
 def _sites(seen: Seen, name: str, sites: Sequence[Site], answer: Looked) -> list[heads.Site]:

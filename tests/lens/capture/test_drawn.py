@@ -63,7 +63,7 @@ def test_long_inputs_are_drawn_by_the_largest_of_each_row(bert, monkeypatch):
     np.testing.assert_allclose(some.weights, -np.sort(-whole, -1)[..., :3], rtol=1e-6)
     np.testing.assert_allclose(np.take_along_axis(whole, some.keys.astype(int), -1), some.weights, rtol=1e-6)
     monkeypatch.setattr(drawn, "MOST", 30)
-    with pytest.raises(ValueError, match=r"rows must say which to draw, .* has 7 rows of 11 slots: rows=range"):
+    with pytest.raises(ValueError, match=r"rows must say which to draw, .* has 7 rows of 11 slots: rows=slice"):
         seen.drawing(example=1)
     rows = seen.drawing(example=0, rows=[-1, 2])
     np.testing.assert_array_equal(rows.sites[0].weights, seen.sites[0].rows([-1, 2])[0].numpy())
