@@ -250,7 +250,7 @@ BAD = {
         "--site must be the self-attentions of one stack of layers; found model.encoder.layers.*.self_attn, "
         "model.decoder.layers.*.self_attn"
     ),
-    ("gpt2", TEXT, "--rollout", "0", "--words"): "--rollout is one row over the tokens; leave out --head, --words and",
+    ("gpt2", TEXT, "--rollout", "0", "--head", "0"): "--rollout is one row over the tokens; leave out --head and",
     ("gpt2", TEXT, "--rows", "x"): "--rows must be a place or a stretch, such as -1, -100: or 0:50; got 'x'",
     ("gpt2", TEXT, "--rows", "99"): "--rows must be some that there are; got '99'",
     ("classifier", TEXT, "--generate", "3"): "--generate needs a model that writes; got BertForSequenceClassification",
