@@ -59,11 +59,14 @@ class Reached(NamedTuple):
             places = [place for place in places if not _is(self.special, example, place, False)]
         words = [self.labels[example][place] for place in places]
         weights = self.scores[example].float().cpu().numpy()[places]
-        title = f"what reached {self.labels[example][self.target[example]]}"
+        at = self.target[example]
+        name = self.labels[example][at]
         if merge == "words":
             alone = [n for n, place in enumerate(places) if _is(self.special, example, place, False)]
             numbers = words_of_pieces(words, special=alone)
             words, weights = list(spelled(words, numbers)), np.bincount(numbers, weights)
+            name = words[numbers[places.index(at)]] if at in places else name
+        title = f"what reached {name}"
         total = weights.sum()
         drawing = shaded_text([words], [weights / total if total > 0 else weights], note=title)
         draw(drawing, terminal=terminal, png=png)

@@ -130,6 +130,8 @@ def test_what_reached_a_token_is_drawn_in_words_and_without_special_ones(monkeyp
     assert (drawings[0].sentences, drawings[-1].sentences) == ((("[CLS]", "playing", "on"),), (("playing", "on"),))
     assert drawings[0].weights[0][0].tolist() == pytest.approx([0.6, 0.3, 0.1])
     assert drawings[-1].weights[0][0].tolist() == pytest.approx([0.75, 0.25])
+    flow._replace(target=(2,)).show(merge="words")
+    assert (drawings[0].note, drawings[-1].note) == ("what reached [CLS]", "what reached playing")
     with pytest.raises(ValueError, match="merge must be pieces or words; got 'letters'"):
         flow.show(merge="letters")
 
