@@ -62,6 +62,18 @@ def test_the_code_runs_and_leaves_what_it_names(folder, monkeypatch, capsys):
     assert "##" not in said.split("tensor")[0]
 
 
+@pytest.mark.parametrize("page", ["explains.md", "explains.zh.md"])
+def test_the_code_about_explanations_runs_after_that_of_the_page(folder, monkeypatch, capsys, page):
+    monkeypatch.chdir(folder)
+    (block,), names = pictures.code(ROOT / "docs" / page), {}
+    exec(pictures.code(ROOT / "docs" / "see.md")[0], names)
+    exec(block, names)
+    assert "comprehensiveness" in names["found"]._fields
+    assert "random" in capsys.readouterr().out
+    assert Path("why.html").stat().st_size > 1000
+    Path("why.html").unlink()
+
+
 def test_the_commands_run(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     lines = [line for line in shell("see.md") if " look " in line]
