@@ -33,8 +33,8 @@ def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
     modules: dict[str, list[Site]] = {}
     for site in seen.select():
         modules.setdefault(site.name.split("#")[0], []).append(site)
-    sites = [one for name, some in modules.items() for one in _sites(seen, name, some, answer)]
     said = "" if isinstance(answer, Foreseen) else answer.text
+    sites = [one for name, some in modules.items() for one in _sites(seen, name, some, answer)]
     return layers(sites, figures={"entropy": [_entropy(one) for one in sites]}, text=text, answer=said)
 
 
@@ -42,8 +42,8 @@ def _sites(seen: Seen, name: str, sites: Sequence[Site], answer: Looked) -> list
     """What one module looked at: a site for each sequence."""
     steps = {site.shape[:1] + site.shape[2:] for site in sites} == {(1, 1, sites[0].shape[3])}
     if isinstance(answer, Written) and steps:
-        rows = seen.drawing(sites=[site.name for site in sites], measures=()).sites
-        whole = rows[0]._replace(weights=np.concatenate([np.asarray(one.weights) for one in rows], 1))
+        each = seen.drawing(sites=[site.name for site in sites], measures=()).sites
+        whole = each[0]._replace(weights=np.concatenate([np.asarray(one.weights) for one in each], 1))
         return [_labelled(whole._replace(name=name), list(_slots(answer, None)), answer, square=False)]
     found: list[tuple[int, heads.Site]] = []
     for number, site in enumerate(sites):
