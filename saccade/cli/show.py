@@ -31,7 +31,7 @@ def show(command: Show) -> None:
     text, terminal = trained.readable(given), command.terminal or (command.png is None and command.page is None)
     if command.heads:
         drawing = _heads(command, trained, given, text)
-        title = f"{text} → {drawing.answer}" if len(text) <= 200 else drawing.answer
+        title = " → ".join(filter(None, (text if len(text) <= 200 else "", drawing.answer)))
         draw(drawing, title=title, terminal=terminal, png=command.png, page=command.page)
         return
     answer = trained(given)

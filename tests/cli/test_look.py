@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import saccade
 from saccade.cli import main
 from saccade.lens.capture import drawn
 
@@ -56,7 +57,7 @@ def _model(name: str, size: int) -> object:
         case "masked":
             return t.BertForMaskedLM(t.BertConfig(**bert))
         case "gpt2":
-            sizes = {"n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
+            sizes = {"n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2, "initializer_range": 1.0}
             return t.GPT2LMHeadModel(t.GPT2Config(vocab_size=size, **sizes, bos_token_id=0, eos_token_id=2))
         case "llama":
             sizes = SIZES | {"max_position_embeddings": 4096, "num_key_value_heads": 1}
@@ -157,6 +158,18 @@ def test_weights_are_those_of_the_library(models, tmp_path, monkeypatch):
         assert list(site.target.labels) == tokenizer.convert_ids_to_tokens(given["input_ids"][0])[-3:]
 
 
+def test_rows_of_a_drawing_are_rows_that_there_are(models):
+    model, tokenizer = library(models("classifier"), "BertForSequenceClassification")
+    with saccade.look(model, tokenizer=tokenizer) as seen, torch.no_grad():
+        model(**tokenizer("the street", return_tensors="pt"))
+    count = seen.sites[0].shape[2]
+    wanted = [-2, -1], slice(-2, None), [count - 2, count - 1]
+    last = [seen.drawing(rows=rows).sites[0].target.labels for rows in wanted]
+    assert last[0] == last[1] == last[2]
+    with pytest.raises(ValueError, match=rf"^row must be 0 to {count - 1}; got {count}$"):
+        seen.drawing(rows=[count])
+
+
 @pytest.mark.parametrize(("name", "options"), [("gpt2", ()), ("llama", ("--beams", 3, "--words"))])
 def test_what_a_decoder_wrote(ask, models, name, options):
     folder = models(name)
@@ -174,7 +187,8 @@ def test_what_a_decoder_wrote(ask, models, name, options):
 
 def test_the_next_token_the_masked_one_and_tags(ask, models):
     model, tokenizer = library(models("gpt2"), "GPT2LMHeadModel")
-    likely = int(model(tokenizer(TEXT, return_tensors="pt")["input_ids"]).logits[0, -1].argmax())
+    first, *_, likely = model(tokenizer(TEXT, return_tensors="pt")["input_ids"]).logits[0].argmax(-1).tolist()
+    assert first != likely
     assert _told(ask("look", models("gpt2"), TEXT)) == _shown(tokenizer.decode([likely]).strip())
     model, tokenizer = library(models("masked"), "BertForMaskedLM")
     given = tokenizer("the [MASK] did", return_tensors="pt")

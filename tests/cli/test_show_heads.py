@@ -100,7 +100,8 @@ def test_a_document_has_a_site_for_each_sentence(tmp_path, films):
 def test_documents_in_which_words_see_words(tmp_path, films):
     run = trained_on(tmp_path / "run", "classify", films, "--documents", "--encoder", "transformer")
     _, drawing = seen_in(run, ("it was a superb story.", "a film.", "a fine film."))
-    squares = [site for site in drawing.sites if site.target.labels == site.source.labels]
+    squares = [site for site in drawing.sites if "self_attention" in site.name]
+    assert all(site.target.labels == site.source.labels for site in squares)
     assert {site.source.labels[0] for site in squares} == {"it", "a", "sentence 1"}
     for site in squares:
         np.testing.assert_allclose(site.weights.sum(-1), 1, atol=1e-5)
@@ -163,8 +164,12 @@ def test_drawn_in_the_terminal_as_a_picture_and_as_a_page(ask, tag_run, classify
     assert any(line.startswith("readout") for line in ask("show", forecast_run, "--data", waves, "--heads"))
 
 
-def test_nothing_to_look_at_is_one_line(say, tmp_path, digits, run_folder, tag_run):
+def test_nothing_to_look_at_is_one_line(say, capsys, tmp_path, digits, run_folder, tag_run):
     run = trained_on(tmp_path / "run", "translate", digits, "--level", "char", "--attention", "none")
     said = "expected a model and an input with something to look at; it"
     assert say("show", run, "12", "--heads") == f"{run}: {said} looks at nothing (--attention none)"
+    assert main(["show", str(tag_run), " ", "--heads"]) == 1
+    doubt, line = capsys.readouterr().err.splitlines()
+    assert line == f"saccade: {tag_run}: {said} got an empty input"
+    assert "the input is empty" in doubt
     assert say("show", run_folder, "123", "--heads", "--png", "a.gif").startswith("the name of a picture must end in")
