@@ -163,7 +163,7 @@ def _draw(seen: Seen, command: Look, rows: slice | None, answer: str) -> None:
             print(f"{name}: comprehensiveness {fall:.3f}, sufficiency {left:.3f}", file=sys.stderr)
     if command.rollout is not None:
         flow = seen.rollout(command.rollout, sites=command.site)
-        flow.show(merge="words" if command.words else "pieces", terminal=terminal, png=command.png, page=command.page)
+        flow.show(merge=merge, terminal=terminal, png=command.png, page=command.page)
         return
     number = command.head is not None and re.fullmatch(r"-?\d+", command.head)
     drawing = seen.drawing(
