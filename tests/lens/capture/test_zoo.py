@@ -75,10 +75,11 @@ def test_flex_attention_is_seen_too(name):
     with torch.no_grad(), saccade.look(model) as seen:
         model(**inputs)
     told = told_by_eager(name, inputs, [site.name for site in seen.sites])
+    # Where a padded query may look nowhere, the two models go on with other states at that place, and only there.
+    real = inputs["attention_mask"].bool()[:, None].expand(-1, 4, -1)
     for site in seen.sites:
-        found = site.weights()
-        somewhere = found.sum(-1) > 0
-        assert (found - told[site.name][0])[somewhere].abs().max() < 2e-6
+        assert (site.weights() - told[site.name][0])[real].abs().max() < 2e-6
+        assert site.check.status == "exact"
 
 
 def test_a_wrong_reading_is_a_visible_warning(monkeypatch):
