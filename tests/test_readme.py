@@ -57,12 +57,14 @@ def test_the_tables_are_the_measured_ones(name):
     import documents
     import forecasting
     import heads
+    import look
     import tagging
 
     measured = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_text("utf-8"))
     for line in heads.tables(measured).splitlines():
         if re.search(r"\d", line):
             assert line in text
+    assert look.table(json.loads((ROOT / "benchmarks" / "results" / "look.json").read_text("utf-8"))) in text
     for benchmark in (classification, copying, documents, forecasting, tagging):
         file = ROOT / "benchmarks" / "results" / f"{benchmark.__name__}.json"
         if file.exists():
