@@ -44,3 +44,20 @@ class Pretraining(Course):
             if value != default:
                 given = f"{flag(name)} {value}" if not isinstance(value, bool) else flag(name)
                 raise OptionError(f"{given} does not go with --pretrained, whose tokenizer and states take its place")
+
+    def check_heads(self, heads: int, encoder: str, hidden: int, embedded: dict[str, int]) -> None:
+        """Refuse states that are not as wide as so many heads.
+
+        Args:
+            hidden: width of the states, where an encoder makes them.
+            embedded: widths that stand side by side where there is none, by their options.
+
+        Raises:
+            OptionError: naming the options.
+        """
+        if encoder == "none" and self.pretrained is not None:
+            return  # as wide as that encoder, which nobody has looked at yet
+        widths = embedded if encoder == "none" else {"hidden": hidden}
+        if sum(widths.values()) % heads:
+            what = " and ".join(map(flag, widths)) + " together" * (len(widths) > 1)
+            raise OptionError(f"{what} must be a multiple of --heads; got {sum(widths.values())} and {heads}")

@@ -125,15 +125,5 @@ class ClassifyOptions(Pretraining):
             several = "structured-self-attention or multi-hop"
             raise OptionError(f"--penalty needs --attention {several}, which have several views; got {self.attention}")
         if self.encoder == "transformer" or self.self_attention == "multi-head":
-            self._check_heads()
-
-    def _check_heads(self) -> None:
-        what, width = "--hidden", self.hidden
-        if self.encoder == "none" and self.pretrained is not None:
-            return  # as wide as that encoder, which nobody has looked at yet
-        if self.encoder == "none":
-            what, width = "--embedding", self.embedding
-            if self.characters != "none":
-                what, width = "--embedding and --character-hidden together", width + self.character_hidden
-        if width % self.heads:
-            raise OptionError(f"{what} must be a multiple of --heads; got {width} and {self.heads}")
+            spelled = {} if self.characters == "none" else {"character_hidden": self.character_hidden}
+            self.check_heads(self.heads, self.encoder, self.hidden, {"embedding": self.embedding} | spelled)

@@ -62,21 +62,11 @@ class TagOptions(Pretraining):
             if getattr(self, name) % 2:
                 raise OptionError(f"{flag(name)} must be even, half for each direction; got {getattr(self, name)}")
         if self.encoder == "transformer" or self.attention == "multi-head":
-            self._check_heads()
+            spelled = {} if self.characters == "none" else {"character_hidden": self.character_hidden}
+            self.check_heads(self.heads, self.encoder, self.hidden, {"embedding": self.embedding} | spelled)
         words = ("cased", "least", "vocab_size", "embedding", "word_dropout", "vectors", "characters")
         self.check_alone((*words, "character_embedding", "character_hidden"))
         try:
             check_self_attention(self.attention)
         except ValueError as error:
             raise OptionError(f"--attention {str(error).split(' ', 1)[1]}") from None
-
-    def _check_heads(self) -> None:
-        what, width = "--hidden", self.hidden
-        if self.encoder == "none" and self.pretrained is not None:
-            return  # as wide as that encoder, which nobody has looked at yet
-        if self.encoder == "none":
-            what, width = "--embedding", self.embedding
-            if self.characters != "none":
-                what, width = "--embedding and --character-hidden together", width + self.character_hidden
-        if width % self.heads:
-            raise OptionError(f"{what} must be a multiple of --heads; got {width} and {self.heads}")
