@@ -21,7 +21,9 @@ class Fused(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, mask, drop, causal)
 
 
-@pytest.mark.parametrize("given", [{}, {"causal": True}, {"mask": torch.rand(2, 1, 7, 7) < 0.7}], ids=str)
+@pytest.mark.parametrize(
+    "given", [{}, {"causal": True}, {"mask": torch.rand(2, 1, 7, 7) < 0.7}], ids=["plain", "causal", "mask"]
+)
 def test_a_fused_call_is_seen_where_it_is_made(given):
     model, x = nn.Sequential(Fused()), torch.randn(2, 7, 8)
     model.forward = lambda x: model[0](x, **given)
