@@ -33,6 +33,8 @@ benchmarks: $(INSTALLED) .venv-bench/installed
 	$(BIN)/python benchmarks/additive.py
 	$(BIN)/python benchmarks/mechanisms.py
 	$(BIN)/python benchmarks/heads.py
+	$(BIN)/python benchmarks/look.py
+	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/times.py
 
 $(INSTALLED): pyproject.toml constraints.txt
