@@ -18,10 +18,14 @@ HEAVY |= {
     "sklearn": {"metrics"},
     "seqeval": {"metrics"},
     "rouge_score": {"metrics"},
+    "jiwer": {"metrics"},
     "numba": {"kernels"},
     "triton": {"kernels"},
 }
 HEAVY |= {
+    "PIL": {"data"},
+    "soundfile": {"data"},
+    "timm": {"layers"},
     "transformers": {"layers"},
     "matplotlib": {"lens"},
     "tyro": {"cli"},
