@@ -99,7 +99,7 @@ def one_line(box: str) -> str:
 
 def _run(command: Any) -> None:
     # Each command imports what it needs when it runs: predict and show never load the training libraries.
-    from saccade.cli import options
+    from saccade.cli import comparing, options, training
 
     match command:
         case options.Demo():
@@ -110,11 +110,11 @@ def _run(command: Any) -> None:
             from saccade.cli.sample import sample
 
             sample(command)
-        case options.Train():
+        case training.Train():
             from saccade.cli.train import train
 
             train(command)
-        case options.Compare():
+        case comparing.Compare():
             from saccade.cli.compare import compare
 
             compare(command)

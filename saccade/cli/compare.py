@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from saccade.cli.options import Compare
+from saccade.cli.comparing import Compare
 from saccade.cli.train import columns
 from saccade.errors import MissingExtraError, OptionError
 from saccade.lens import comparison as lens

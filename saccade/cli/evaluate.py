@@ -13,6 +13,7 @@ from saccade.cli.options import Evaluate
 from saccade.cli.train import columns
 from saccade.errors import OptionError
 from saccade.runs import Run
+from saccade.tasks.base import Searching, Trained
 from saccade.tasks.load import task_in
 
 
@@ -23,13 +24,21 @@ def evaluate(command: Evaluate) -> None:
     names = columns(command.columns) if command.columns else tuple(config["data"]["columns"])
     options = task.read_options(run, config)
     trained = task.load(command.run, device=command.device)
-    scores = asdict(trained.evaluate(task.files(command.data, names, options)))
+    scores = asdict(_evaluated(trained, task.files(command.data, names, options), command.beam))
     if command.png is not None:
         _draw_confusion(scores, command.png)
     if command.json:
         print(json.dumps(scores, ensure_ascii=False))
     else:
         _print(scores)
+
+
+def _evaluated(trained: Trained[Any], examples: Any, beam: int) -> Any:
+    if isinstance(trained, Searching):
+        return trained.evaluate(examples, beam=beam)
+    if beam != 1:
+        raise OptionError(f"--beam is for runs that write texts; got {beam}")
+    return trained.evaluate(examples)
 
 
 def _draw_confusion(scores: Mapping[str, Any], path: Path) -> None:

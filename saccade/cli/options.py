@@ -1,16 +1,27 @@
 """The commands and their options, as typed dataclasses. Imports no torch, so that help is quick."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+from tyro.conf import Positional, arg, subcommand
 
-from saccade.tasks.classify.options import ClassifyOptions
-from saccade.tasks.course import Course
-from saccade.tasks.regress.options import RegressOptions
-from saccade.tasks.tag.options import TagOptions
-from saccade.tasks.translate.options import TranslateOptions
+from saccade.cli.comparing import (
+    CompareCaption,
+    CompareClassify,
+    CompareRegress,
+    CompareTag,
+    CompareTranscribe,
+    CompareTranslate,
+)
+from saccade.cli.training import (
+    TrainCaption,
+    TrainClassify,
+    TrainRegress,
+    TrainTag,
+    TrainTranscribe,
+    TrainTranslate,
+)
 
 
 @dataclass(frozen=True)
@@ -39,186 +50,6 @@ class Sample:
     """Same seed, same bytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    """What the training of every task is told."""
-
-    out: Path
-    """Folder of the run: new or empty, or with --resume the one to go on with."""
-    train: tuple[Path, ...] = ()
-    """The files to train on."""
-    valid: tuple[Path, ...] = ()
-    """Files to validate on, in the same form; without them a part of --train is held out."""
-    resume: bool = False
-    """Go on from the last complete checkpoint, with the options and files the run began with."""
-    from_: Annotated[Path | None, arg(name="from", metavar="RUN")] = None
-    """Fine-tune a copy of this run on the new files."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
-    columns: str = ""
-    training: Course
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainTranslate(Train):
-    """Learn to turn one kind of text into another from a file of pairs.
-
-    The file is source TAB target, CSV or JSON lines with the columns source and target, or two aligned text files;
-    each may be gzipped (.gz). With --copy it summarises too: words of the input come through.
-    """
-
-    columns: str = "source,target"
-    """Names of the source and the target column in CSV and JSON lines."""
-    training: OmitArgPrefixes[TranslateOptions] = field(default_factory=TranslateOptions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainClassify(Train):
-    """Learn to give texts or documents a label, or several.
-
-    The file is label TAB text, CSV or JSON lines with a label and a text, or in JSON lines a list of sentences; each
-    may be gzipped (.gz).
-    """
-
-    columns: str = "text,label"
-    """Names of the text and the label in CSV and JSON lines."""
-    training: OmitArgPrefixes[ClassifyOptions] = field(default_factory=ClassifyOptions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainTag(Train):
-    """Learn to give each word of a sentence its tag: parts of speech, names of people and places.
-
-    The file is CoNLL columns (a word a line, a blank line after each sentence), CoNLL-U, or JSON lines with words and
-    tags; each may be gzipped (.gz).
-    """
-
-    columns: str = ""
-    """Where words and tags stand: numbers of columns from 1 (the first and the last), names in CoNLL-U (form,upos),
-    names in JSON lines (words,tags)."""
-    training: OmitArgPrefixes[TagOptions] = field(default_factory=TagOptions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainRegress(Train):
-    """Learn numbers about numeric sequences, or with --horizon their next steps.
-
-    Sequences are two .npy files (inputs, answers) or one .npz of x and y; a table to forecast is a CSV with a header
-    (.gz too) or one .npy.
-    """
-
-    columns: str = ""
-    """Which variables of a table are forecast; without it all of them."""
-    training: OmitArgPrefixes[RegressOptions] = field(default_factory=RegressOptions)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslateChoices(TranslateOptions):
-    """As to train a translator, with several attentions."""
-
-    attention: str = "additive,general,scaled-dot,none"
-    """The mechanisms to compare, with commas between, as `saccade train translate` takes each."""
-
-    def __post_init__(self) -> None:
-        """Checked when the options of each training are made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifyChoices(ClassifyOptions):
-    """As to train a classifier, with several poolings."""
-
-    attention: str = "context-vector,bag,structured-self-attention,none"
-    """The poolings to compare, with commas between, as `saccade train classify` takes each."""
-
-    def __post_init__(self) -> None:
-        """Checked when the options of each training are made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TagChoices(TagOptions):
-    """As to train a tagger, with several self-attentions."""
-
-    attention: str = "multi-head,additive,none"
-    """The self-attentions to compare, with commas between, as `saccade train tag` takes each."""
-
-    def __post_init__(self) -> None:
-        """Checked when the options of each training are made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegressChoices(RegressOptions):
-    """As to train a model of sequences, with several attentions."""
-
-    attention: str = "context-vector,self,additive,none"
-    """What to compare, with commas between, as `saccade train regress` takes each."""
-
-    def __post_init__(self) -> None:
-        """Checked when the options of each training are made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compare:
-    """What every comparison is told."""
-
-    task: ClassVar[str]
-    out: Path
-    """Folder of the comparison: new or empty, or with --resume the one to go on with."""
-    train: tuple[Path, ...] = ()
-    """The files to train on, in the forms of `saccade train`."""
-    valid: tuple[Path, ...] = ()
-    """Files to validate on; without them a part of --train is held out, the same for all."""
-    test: tuple[Path, ...] = ()
-    """Files to measure on; without them quality is that on the part that is validated on."""
-    seeds: int = 3
-    """Trainings of each attention, with the seeds --seed, --seed + 1 ..."""
-    resume: bool = False
-    """Go on with a comparison that was stopped; what is finished stays, attentions and seeds may be added."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
-    columns: str = ""
-    training: Course
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareTranslate(Compare):
-    """Train a translator with each of several attentions and some seeds, and compare what comes out."""
-
-    task: ClassVar[str] = "translate"
-    columns: str = TrainTranslate.columns
-    """Names of the source and the target column in CSV and JSON lines."""
-    training: OmitArgPrefixes[TranslateChoices] = field(default_factory=TranslateChoices)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareClassify(Compare):
-    """Train a classifier with each of several poolings and some seeds, and compare what comes out."""
-
-    task: ClassVar[str] = "classify"
-    columns: str = TrainClassify.columns
-    """Names of the text and the label in CSV and JSON lines."""
-    training: OmitArgPrefixes[ClassifyChoices] = field(default_factory=ClassifyChoices)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareTag(Compare):
-    """Train a tagger with each of several self-attentions and some seeds, and compare what comes out."""
-
-    task: ClassVar[str] = "tag"
-    columns: str = TrainTag.columns
-    """Where words and tags stand, as for `saccade train tag`."""
-    training: OmitArgPrefixes[TagChoices] = field(default_factory=TagChoices)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareRegress(Compare):
-    """Train a model of numeric sequences with each of several attentions and some seeds, and compare what comes out."""
-
-    task: ClassVar[str] = "regress"
-    columns: str = TrainRegress.columns
-    """Which variables of a table are forecast; without it all of them."""
-    training: OmitArgPrefixes[RegressChoices] = field(default_factory=RegressChoices)
-
-
 @dataclass(frozen=True)
 class Evaluate:
     """Measure a run on examples that it did not see, in the files it takes for training."""
@@ -229,6 +60,8 @@ class Evaluate:
     """The files."""
     columns: str = ""
     """Names of the columns; without them those the run was trained with."""
+    beam: int = 1
+    """Hypotheses that are kept while a text is searched for; 1 is greedy."""
     json: bool = False
     """Print one JSON object."""
     png: Annotated[Path | None, arg(metavar="FILE")] = None
@@ -367,10 +200,14 @@ Command = (
     | Annotated[TrainClassify, subcommand("train classify")]
     | Annotated[TrainTag, subcommand("train tag")]
     | Annotated[TrainRegress, subcommand("train regress")]
+    | Annotated[TrainCaption, subcommand("train caption")]
+    | Annotated[TrainTranscribe, subcommand("train transcribe")]
     | Annotated[CompareTranslate, subcommand("compare translate")]
     | Annotated[CompareClassify, subcommand("compare classify")]
     | Annotated[CompareTag, subcommand("compare tag")]
     | Annotated[CompareRegress, subcommand("compare regress")]
+    | Annotated[CompareCaption, subcommand("compare caption")]
+    | Annotated[CompareTranscribe, subcommand("compare transcribe")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Show, subcommand("show")]

@@ -16,7 +16,6 @@ from saccade.errors import DataError, OptionError
 from saccade.runs import Run
 from saccade.tasks.base import Trained
 from saccade.tasks.load import task_in
-from saccade.tasks.translate.translator import Translator
 
 _AT_ONCE = 256
 
@@ -47,17 +46,8 @@ def _standard_input() -> IO[bytes]:
     return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
-def answers(trained: Trained[Any], inputs: list[Any], beam: int, nbest: int) -> list[list[Any]]:
-    """The answers to each input, best first; only a translator searches for several."""
-    if isinstance(trained, Translator):
-        return trained.answer(inputs, beam=beam, nbest=nbest)
-    if (beam, nbest) != (1, 1):
-        raise OptionError(f"--beam and --nbest are for runs of the task translate; got {beam} and {nbest}")
-    return [[answer] for answer in trained.answer(inputs)]
-
-
 def _answer(trained: Trained[Any], inputs: list[Any], command: Predict, file: IO[str] | None) -> None:
-    for given, found in zip(inputs, answers(trained, inputs, command.beam, command.nbest), strict=True):
+    for given, found in zip(inputs, trained.answers(inputs, beam=command.beam, nbest=command.nbest), strict=True):
         for doubt in trained.doubts(given):
             print(f"saccade: {trained.readable(given)[:60]!r}: {doubt}", file=sys.stderr)
         lines = [answer.line(command.scores) for answer in found]

@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Any
 
 from saccade.cli.options import Show
-from saccade.cli.predict import answers
 from saccade.errors import OptionError, RunError
 from saccade.lens.capture.answered import drawing_of_heads
 from saccade.lens.capture.look import look
@@ -35,7 +34,7 @@ def show(command: Show) -> None:
         draw(drawing, title=title, terminal=terminal, png=command.png, page=command.page)
         return
     answer = trained(given)
-    if answer.weights is None or not answer.source:
+    if answer.weights is None or _empty(answer):
         raise _blind(command, answer)
     show_answer(answer, text=text, terminal=terminal, png=command.png, page=command.page)
 
@@ -45,14 +44,18 @@ def _heads(command: Show, trained: Trained[Any], given: Any, text: str) -> Layer
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="look saw ")  # said below
         with look(trained.model) as seen:
-            ((answer,),) = answers(trained, [given], beam=1, nbest=1)
-    if not seen.sites or not answer.source:
+            ((answer,),) = trained.answers([given])
+    if not seen.sites or _empty(answer):
         raise _blind(command, answer)
     return drawing_of_heads(seen, answer, text=text)
 
 
+def _empty(answer: Any) -> bool:
+    return not getattr(answer, "source", True)  # images and recordings are never empty
+
+
 def _blind(command: Show, answer: Any) -> RunError:
-    what = "looks at nothing (--attention none)" if answer.source else "got an empty input"
+    what = "got an empty input" if _empty(answer) else "looks at nothing (--attention none)"
     return RunError(f"{command.run}: expected a model and an input with something to look at; it {what}")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from saccade.cli.options import Train
+from saccade.cli.training import Train
 from saccade.errors import MissingExtraError, OptionError
 from saccade.runs import CONFIG, Run
 

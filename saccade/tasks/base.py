@@ -120,6 +120,16 @@ class Trained(ABC, Generic[InputT]):
     def answer(self, inputs: Sequence[InputT]) -> Sequence[Any]:
         """The answer to each input."""
 
+    def answers(self, inputs: Sequence[InputT], *, beam: int = 1, nbest: int = 1) -> list[list[Any]]:
+        """The answer to each input, in a list: who writes texts can search for several.
+
+        Raises:
+            OptionError: several are asked of a model that has one.
+        """
+        if (beam, nbest) != (1, 1):
+            raise OptionError(f"--beam and --nbest are for runs that write texts; got {beam} and {nbest}")
+        return [[answer] for answer in self.answer(inputs)]
+
     def __call__(self, given: InputT) -> Any:
         """The answer to one input."""
         return self.answer([given])[0]
@@ -139,6 +149,18 @@ class Trained(ABC, Generic[InputT]):
     @abstractmethod
     def sample(self) -> dict[str, Any]:
         """Two made-up examples of the largest size, as the arguments of the model: for a table of its layers."""
+
+
+class Searching(Trained[InputT]):
+    """A trained model that writes texts, and can search for the likeliest one."""
+
+    @abstractmethod
+    def answers(self, inputs: Sequence[InputT], *, beam: int = 1, nbest: int = 1) -> list[list[Any]]:
+        """The `nbest` best answers to each input, best first; fewer where the search found fewer."""
+
+    @abstractmethod
+    def evaluate(self, examples: Any, *, beam: int = 1) -> Any:
+        """Measure the best of so many hypotheses; 1 is greedy."""
 
 
 class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):

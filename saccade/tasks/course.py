@@ -1,7 +1,7 @@
 """The options that every training has. Imports no torch."""
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from saccade.errors import OptionError
 
@@ -22,6 +22,9 @@ class Course:
     """Stop after this many validations that were not the best."""
     seed: int = 0
     """Decides the first weights, the order of the examples, dropout and what is held out."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What a training calculates in: with bfloat16 images take half the time on processors that have it."""
 
     FREE: ClassVar[tuple[str, ...]] = ()
     """Options beside these that may differ between a run and the one it is fine-tuned from."""

@@ -15,6 +15,8 @@ TASKS = {
     "classify": "saccade.tasks.classify.task:Classify",
     "tag": "saccade.tasks.tag.task:Tag",
     "regress": "saccade.tasks.regress.task:Regress",
+    "caption": "saccade.tasks.caption.task:Caption",
+    "transcribe": "saccade.tasks.transcribe.task:Transcribe",
 }
 
 

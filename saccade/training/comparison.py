@@ -26,6 +26,8 @@ QUALITIES: dict[str, tuple[Quality, ...]] = {
     "translate": (Quality("chrf", True), Quality("exact_match", True), Quality("bleu", True)),
     "classify": (Quality("accuracy", True), Quality("macro_f1", True), Quality("loss", False)),
     "tag": (Quality("span_f1", True), Quality("accuracy", True), Quality("sentences_right", True)),
+    "caption": (Quality("bleu4", True), Quality("exact_match", True), Quality("cider", True)),
+    "transcribe": (Quality("wer", False), Quality("cer", False), Quality("exact_match", True)),
     "regress": (Quality("mse", False), Quality("mae", False), Quality("linear_mse", False)),
 }
 

@@ -44,6 +44,9 @@ def entropy_of(answers: Iterable[Any]) -> float | None:
 def _weights(answer: Any) -> Iterator[NDArray[np.float32]]:
     if answer.weights is None:
         return
+    if hasattr(answer, "pixels"):  # the places of an image are one row of slots
+        yield answer.weights.reshape(len(answer.weights), -1)
+        return
     # A verdict on a document has weights for each sentence, and others among the sentences.
     yield from answer.weights if isinstance(answer.weights, tuple) else (answer.weights,)
     sentences = getattr(answer, "sentences", None)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from saccade.data.labelled import Labelled
+from saccade.data.listed import Listed
 from saccade.data.pairs import Pair
 from saccade.data.seriescorpus import SeriesPart
 from saccade.data.tagged import Tagged
@@ -83,8 +84,10 @@ def _record(example: Any, columns: tuple[str, ...]) -> dict[str, Any]:
         case Tagged():
             cells = (example.words, example.tags)
             columns = columns or _WORDS_AND_TAGS
+        case Listed():
+            cells = (str(example.path.resolve()), _alone(example.texts))
         case _:
-            raise TypeError(f"an example must be a Pair, a Labelled or a Tagged; got {type(example).__name__}")
+            raise TypeError(f"an example must be a Pair, a Labelled, a Tagged or a Listed; got {type(example).__name__}")
     return dict(zip(columns, cells, strict=True))
 
 

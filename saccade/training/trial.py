@@ -20,6 +20,7 @@ import torch
 
 import saccade
 from saccade.data.labelled import Labelled
+from saccade.data.listed import Listed
 from saccade.data.pairs import Pair
 from saccade.data.seriescorpus import SeriesFile
 from saccade.data.tagged import Tagged
@@ -174,7 +175,9 @@ def _input(example: Any) -> Any:
             return example.sentences
         case Tagged():
             return example.words
-    raise TypeError(f"an example must be a Pair, a Labelled or a Tagged; got {type(example).__name__}")
+        case Listed():
+            return example.path
+    raise TypeError(f"an example must be a Pair, a Labelled, a Tagged or a Listed; got {type(example).__name__}")
 
 
 def _some(inputs: Iterable[Any], count: int) -> list[Any]:

@@ -18,7 +18,7 @@ from saccade.data.pairs import Pair
 from saccade.data.schedule import in_order_of_length
 from saccade.errors import OptionError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
-from saccade.tasks.base import Trained, answered, rounded
+from saccade.tasks.base import Searching, answered, rounded
 from saccade.tasks.translate.learner import count
 from saccade.tasks.translate.options import TranslateOptions
 
@@ -135,7 +135,7 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
     )
 
 
-class Translator(Trained[str]):
+class Translator(Searching[str]):
     """A trained translator.
 
     >>> vocabulary = tokens.learn(["12"], "char")
@@ -173,6 +173,10 @@ class Translator(Trained[str]):
             for question, best in zip(questions, searched, strict=True)
         )
         return [next(found) if text.strip() else [Answer("", 0.0, (), (), None)] for text in texts]
+
+    def answers(self, inputs: Sequence[str], *, beam: int = 1, nbest: int = 1) -> list[list[Answer]]:
+        """As `answer`."""
+        return self.answer(inputs, beam=beam, nbest=nbest)
 
     def _encoded(self, text: str) -> "_Question":
         ids, labels = self.vocabularies.source.encode(text)
@@ -258,15 +262,15 @@ class Translator(Trained[str]):
             )
         return doubts
 
-    def evaluate(self, pairs: Iterable[Pair]) -> Scores:
-        """Measure on pairs; answers are greedy."""
+    def evaluate(self, pairs: Iterable[Pair], *, beam: int = 1) -> Scores:
+        """Measure on pairs; answers are greedy, or the best of a beam."""
         started, rows = time.perf_counter(), iter(pairs)
         answers: list[str] = []
         references: list[str] = []
         forced = TeacherForced(0.0, 0, 0, 0)
         while chunk := list(islice(rows, 4096)):
             forced = forced.plus(self.teacher_forced(chunk))
-            answers += [best[0].text for best in self.answer([pair.source for pair in chunk])]
+            answers += [best[0].text for best in self.answer([pair.source for pair in chunk], beam=beam)]
             references += [pair.target for pair in chunk]
         text = metrics.text_scores(answers, references)
         return Scores(

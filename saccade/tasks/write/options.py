@@ -1,0 +1,64 @@
+"""What caption and transcribe are both told, with defaults. Imports no torch."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from saccade.attention.poolings import check_visual
+from saccade.data import Level
+from saccade.errors import OptionError
+from saccade.tasks.course import Course, flag
+
+DecoderName = Literal["lstm", "gru", "transformer", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions(Course):
+    """How to train what writes down what it sees or hears."""
+
+    level: Level = "char"
+    """What a token of the texts is: a character, a word, or a byte-pair piece."""
+    vocab_size: int = 8000
+    """Largest number of tokens, for words and pieces."""
+    attention: str = "additive"
+    """What the decoder looks with: a mechanism, or parts joined by plus signs; none gives it one vector of the whole."""
+    decoder: DecoderName = "lstm"
+    """What writes: a recurrent cell, a Transformer (with multi-head attention), or none, which leaves CTC alone."""
+    ctc: float = 0.0
+    """Share of the loss of CTC, which aligns slots and tokens in order, in training and in searching (Watanabe 2017)."""
+    embedding: int = 64
+    """Width of the token embeddings."""
+    hidden: int = 256
+    """Width of the encoder's states (both directions together) and of the decoder's; even."""
+    layers: int = 1
+    """Layers of the decoder."""
+    heads: int = 4
+    """Heads of a Transformer decoder."""
+    label_smoothing: float = 0.1
+    """Share of the target's probability that is spread over all tokens."""
+    folder: str | None = None
+    """Where the files lie that the lists name; without it, beside the list."""
+    skip_bad: bool = False
+    """Leave out files that cannot be read or are not there, and count them, rather than stop."""
+    max_length: int = 400
+    """Texts with more tokens than this are left out of training, and counted."""
+
+    FREE: ClassVar[tuple[str, ...]] = ("max_length", "folder", "skip_bad", "label_smoothing")
+    ATTENDING: ClassVar[str] = "additive"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1, "heads": 1}
+        self.at_least({**least, "max_length": 1})
+        for name in ("ctc", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= (1 if name == "ctc" else 0.99):
+                raise OptionError(f"{flag(name)} must be a share, 0 to 1; got {getattr(self, name)}")
+        if (self.decoder == "none") != (self.ctc == 1):
+            raise OptionError(f"--decoder none goes with --ctc 1; got --decoder {self.decoder}, --ctc {self.ctc:g}")
+        if self.hidden % 2:
+            raise OptionError(f"--hidden must be even, half for each direction; got {self.hidden}")
+        if self.decoder == "transformer" and self.hidden % (2 * self.heads):
+            raise OptionError(f"--hidden must be an even multiple of --heads; got {self.hidden} and {self.heads}")
+        try:
+            check_visual(self.attention)
+        except ValueError as error:
+            raise OptionError(f"--attention {str(error).split(' ', 1)[1]}") from None
