@@ -77,6 +77,26 @@ def fields_of(path: Path, counts: Collection[int], expected: str) -> Iterator[Fi
         yield f"{path}:{number}", fields
 
 
+def named_fields_of(path: Path, columns: Sequence[str]) -> Iterator[Fields | None]:
+    """The lines of a TSV file under one that names its columns, each as the cells of these columns.
+
+    Raises:
+        DataError: no such column, a line of another number of fields than the first.
+    """
+    records = lines_of(path)
+    _, first = next(records, (1, ""))
+    header = first.split("\t")
+    indices = [_column(path, header, name) for name in columns]
+    for number, line in records:
+        cells = line.split("\t")
+        if not line.strip():
+            yield None
+        elif len(cells) != len(header):
+            raise DataError(f"{path}:{number}: expected {len(header)} columns, as in the header; got {len(cells)}")
+        else:
+            yield f"{path}:{number}", [cells[i] for i in indices]
+
+
 def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Fields | None]:
     """The rows of a CSV file with a header, each as the cells of these columns; a row stands where it begins.
 
