@@ -25,13 +25,21 @@ def from_npy(path: Path, axes: str) -> Array:
         DataError: naming the file: it cannot be read, holds something else than numbers, other axes or nothing; or
             the place of a number that is not finite.
     """
+    return checked(str(path), mapped(path), axes)
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of a `.npy` file as it is, mapped into memory and not read.
+
+    Raises:
+        DataError: naming the file: it cannot be read, or is no array.
+    """
     try:
-        found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise DataError(f"{path}: expected a readable file; got {error.strerror or error}") from None
     except ValueError as error:
         raise _not_numbers(str(path), error) from None
-    return _checked(str(path), found, axes)
 
 
 def from_npz(path: Path, axes: dict[str, str]) -> dict[str, Array]:
@@ -49,7 +57,7 @@ def from_npz(path: Path, axes: dict[str, str]) -> dict[str, Array]:
         raise
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _not_numbers(str(path), error) from None
-    return {name: _checked(f"{path}:{name}", array, axes[name]) for name, array in found.items()}
+    return {name: checked(f"{path}:{name}", array, axes[name]) for name, array in found.items()}
 
 
 def _not_numbers(where: str, error: Exception) -> DataError:
@@ -58,7 +66,8 @@ def _not_numbers(where: str, error: Exception) -> DataError:
     return DataError(f"{where}: expected an array of numbers; got {'objects' if 'bject' in text else text}")
 
 
-def _checked(where: str, found: NDArray[Any], axes: str) -> Array:
+def checked(where: str, found: NDArray[Any], axes: str) -> Array:
+    """An array as float32, where it is of finite numbers with these axes: see `from_npy`."""
     names = axes.split(", ")
     if found.dtype.kind not in "fiub":
         raise DataError(f"{where}: expected an array of numbers; got one of {found.dtype}")
