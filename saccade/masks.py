@@ -34,6 +34,31 @@ def padding(lengths: Int[Tensor, " batch"], size: int | None = None) -> Bool[Ten
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
+def places(sizes: Int[Tensor, "batch 2"], height: int, width: int) -> Bool[Tensor, "batch height width"]:
+    """Tell the places of images from what pads them at the bottom and right: `mask[b, i, j] = i < rows, j < columns`.
+
+    Args:
+        sizes: rows and columns of each image, `[batch, 2]`, an integer tensor.
+        height: the rows of the mask.
+        width: its columns.
+
+    Raises:
+        ValueError: sizes are not two integers for each image, or an image has no place or more than there are.
+
+    >>> places(torch.tensor([[1, 2]]), 2, 3).int().tolist()
+    [[[1, 1, 0], [0, 0, 0]]]
+    """
+    if sizes.dim() != 2 or sizes.shape[1] != 2 or sizes.is_floating_point() or sizes.dtype == torch.bool:
+        raise ValueError(f"sizes must be integers of shape [batch, 2]; got {sizes.dtype} {list(sizes.shape)}")
+    if len(sizes) and not torch.compiler.is_compiling():
+        least, most = sizes.amin(0).tolist(), sizes.amax(0).tolist()
+        if min(least) < 1 or most[0] > height or most[1] > width:
+            raise ValueError(f"sizes must be from [1, 1] to [{height}, {width}]; got {least} to {most}")
+    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
+    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
+    return rows[:, :, None] & columns[:, None]
+
+
 def causal(
     query: int, key: int | None = None, *, device: torch.device | str | None = None
 ) -> Bool[Tensor, "1 query key"]:

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from saccade.attention.base import check_alike
@@ -13,6 +13,8 @@ from saccade.errors import at_least_one
 from saccade.normalizers.base import precise
 
 Image = Float[Tensor, "batch channels height width"]
+Places = Bool[Tensor, "batch height width"]
+"""True = there is a place; the others pad the image."""
 
 
 class ImageGate(nn.Module):
@@ -21,18 +23,26 @@ class ImageGate(nn.Module):
     channels: int | None = None
     """How many the image must have; None: any number."""
 
-    def opening(self, x: Image) -> Float[Tensor, "batch channels_or_1 height_or_1 width_or_1"]:
-        """What the sigmoid is taken of."""
+    def opening(self, x: Image, mask: Places | None) -> Float[Tensor, "batch channels_or_1 height_or_1 width_or_1"]:
+        """What the sigmoid is taken of; the image is zero where the mask says that there is no place."""
         raise TypeError(f"{type(self).__name__} defines no opening")
 
-    def forward(self, x: Image) -> Gated:
+    def forward(self, x: Image, *, mask: Places | None = None) -> Gated:
         """Gate an image `[batch, channels, height, width]`; the gate is as wide as it differs, 1 elsewhere.
 
+        Args:
+            x: the image.
+            mask: boolean `[batch, height, width]`, True = there is a place; None: everywhere. What pads the image has
+                no influence, and comes out as zero, image and gate.
+
         Raises:
-            ValueError: not four axes, another number of channels, another dtype or device.
+            ValueError: not four axes, another number of channels, another dtype or device, a mask of another shape.
         """
         check_image(self, x, self.channels)
-        gate = torch.sigmoid(precise(self.opening(x))).to(x.dtype)
+        x = only_places(x, mask)
+        gate = torch.sigmoid(precise(self.opening(x, mask))).to(x.dtype)
+        if gate.shape[2:] == x.shape[2:]:
+            gate = only_places(gate, mask)
         return Gated(x * gate, gate)
 
 
@@ -52,9 +62,57 @@ def check_image(module: nn.Module, x: Tensor, channels: int | None) -> None:
     check_alike("x", x, f"the weights of {type(module).__name__}", next(module.parameters()))
 
 
-def mean_of_places(x: Image) -> Float[Tensor, "batch channels"]:
-    """Each channel's mean, taken in float32: over many places low precision loses too much."""
-    return precise(x).mean((2, 3)).to(x.dtype)
+def only_places(x: Image, mask: Places | None) -> Image:
+    """An image with zeros where there is no place.
+
+    Raises:
+        ValueError: a mask that is not boolean, or of another shape.
+    """
+    if mask is None:
+        return x
+    wanted = (len(x), *x.shape[2:])
+    if mask.dtype != torch.bool or mask.shape != wanted:
+        came = f"{mask.dtype} {list(mask.shape)}"
+        raise ValueError(f"mask must be boolean [batch, height, width] = {list(wanted)}; got {came}")
+    return x.masked_fill(~mask[:, None], 0.0)
+
+
+def mean_of_places(x: Image, mask: Places | None = None) -> Float[Tensor, "batch channels"]:
+    """Each channel's mean, taken in float32: over many places low precision loses too much.
+
+    Where there is a mask, the image is zero outside it; an image without a place has a mean of zero.
+    """
+    if mask is None:
+        return precise(x).mean((2, 3)).to(x.dtype)
+    return (precise(x).sum((2, 3)) / mask.sum((1, 2)).clamp(min=1)[:, None]).to(x.dtype)
+
+
+def most_of_places(x: Image, mask: Places | None = None) -> Float[Tensor, "batch channels"]:
+    """Each channel's largest number; of an image without a place, zero."""
+    if mask is None:
+        return x.amax((2, 3))
+    nowhere = ~mask.any(2).any(1)
+    return x.masked_fill(~(mask | nowhere[:, None, None])[:, None], -torch.inf).amax((2, 3))
+
+
+def norm_of_places(norm: nn.BatchNorm2d, x: Image, mask: Places | None) -> Image:
+    """Batch normalisation that learns what it knows of real places alone, so that padding does not dilute it.
+
+    One place has no deviation: there it goes by what it has learned before.
+    """
+    if not norm.training:
+        normed: Tensor = norm(x)
+    elif mask is None and x.numel() > x.shape[1]:
+        normed = norm(x)
+    elif mask is not None and int(mask.sum()) > 1:
+        last = x.permute(0, 2, 3, 1)
+        found = norm(last[mask].t()[None, :, :, None])  # [1, channels, places, 1]
+        normed = last.new_zeros(last.shape, dtype=found.dtype).masked_scatter(mask[..., None], found[0, :, :, 0].t())
+        normed = normed.permute(0, 3, 1, 2)
+    else:
+        known = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        normed = nn.functional.batch_norm(x, *known, eps=norm.eps)
+    return normed
 
 
 class SqueezeExcitation(ImageGate):
@@ -79,9 +137,9 @@ class SqueezeExcitation(ImageGate):
         self.squeeze = nn.Linear(channels, max(channels // reduction, 1))
         self.excite = nn.Linear(self.squeeze.out_features, channels)
 
-    def opening(self, x: Image) -> Tensor:
+    def opening(self, x: Image, mask: Places | None) -> Tensor:
         """`W_2 relu(W_1 z + b_1) + b_2`, `[batch, channels, 1, 1]`."""
-        found: Tensor = self.excite(torch.relu(self.squeeze(mean_of_places(x))))
+        found: Tensor = self.excite(torch.relu(self.squeeze(mean_of_places(x, mask))))
         return found[..., None, None]
 
 
@@ -110,9 +168,9 @@ class EfficientChannelGate(ImageGate):
         self.channels = channels
         self.kernel = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
-    def opening(self, x: Image) -> Tensor:
+    def opening(self, x: Image, mask: Places | None) -> Tensor:
         """`w * z`, `[batch, channels, 1, 1]`."""
-        found: Tensor = self.kernel(mean_of_places(x)[:, None])
+        found: Tensor = self.kernel(mean_of_places(x, mask)[:, None])
         return found[:, 0, :, None, None]
 
 
@@ -136,9 +194,10 @@ class ChannelGate(ImageGate):
         self.squeeze = nn.Linear(channels, max(channels // reduction, 1), bias=False)
         self.excite = nn.Linear(self.squeeze.out_features, channels, bias=False)
 
-    def opening(self, x: Image) -> Tensor:
+    def opening(self, x: Image, mask: Places | None) -> Tensor:
         """The sum of both, `[batch, channels, 1, 1]`."""
-        mean, most = (precise(self.excite(torch.relu(self.squeeze(z)))) for z in (mean_of_places(x), x.amax((2, 3))))
+        both = mean_of_places(x, mask), most_of_places(x, mask)
+        mean, most = (precise(self.excite(torch.relu(self.squeeze(z)))) for z in both)
         return (mean + most)[..., None, None]
 
 
@@ -162,11 +221,11 @@ class SpatialGate(ImageGate):
         self.kernel = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
         self.norm = nn.BatchNorm2d(1) if normed else None
 
-    def opening(self, x: Image) -> Tensor:
+    def opening(self, x: Image, mask: Places | None) -> Tensor:
         """The convolution of mean and largest, `[batch, 1, height, width]`."""
         both = torch.stack([precise(x).mean(1).to(x.dtype), x.amax(1)], 1)
         found: Tensor = self.kernel(both)
-        return found if self.norm is None else self.norm(found)
+        return found if self.norm is None else norm_of_places(self.norm, found, mask)
 
 
 @exportable
@@ -204,14 +263,18 @@ class ConvolutionalBlockAttention(nn.Module):
         self.channel = ChannelGate(channels, reduction)
         self.place = SpatialGate(kernel_size, normed=normed)
 
-    def forward(self, x: Image) -> BlockGated:
+    def forward(self, x: Image, *, mask: Places | None = None) -> BlockGated:
         """Gate an image `[batch, channels, height, width]`.
 
+        Args:
+            x: the image.
+            mask: boolean `[batch, height, width]`, True = there is a place; see `ImageGate.forward`.
+
         Raises:
-            ValueError: not four axes, another number of channels, another dtype or device.
+            ValueError: not four axes, another number of channels, another dtype or device, a mask of another shape.
         """
-        let_through, channel = self.channel(x)
-        output, place = self.place(let_through)
+        let_through, channel = self.channel(x, mask=mask)
+        output, place = self.place(let_through, mask=mask)
         return BlockGated(output, channel, place)
 
 

@@ -76,6 +76,51 @@ class SinusoidalPositions(nn.Module):
         return _added(x, sinusoids(places, self.dim, dtype=wide.dtype), mask)
 
 
+class SinusoidalPositions2d(nn.Module):
+    """Each place of an image plus the waves of its row and its column: `x_ij + [PE(i); PE(j)]`; see `sinusoids`.
+
+    Half of the numbers tell the row and half the column (Parmar et al. 2018, §3.2; Carion et al. 2020, appendix A.4).
+    Nothing is learned, and there is no last place.
+
+    Args:
+        dim: width of a place; even.
+
+    >>> add = SinusoidalPositions2d(4)
+    >>> [[round(number, 2) for number in place] for place in add(torch.zeros(1, 1, 2, 4))[0, 0].tolist()]
+    [[0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.84, 0.54]]
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        if dim < 2 or dim % 2:
+            raise ValueError(f"dim must be even, half for the row and half for the column; got {dim}")
+        self.dim = dim
+
+    def forward(
+        self, x: Float[Tensor, "batch row column dim"], *, mask: Bool[Tensor, "batch row column"] | None = None
+    ) -> Float[Tensor, "batch row column dim"]:
+        """Add the position of each place; the shape and dtype of `x`.
+
+        Args:
+            x: `[batch, row, column, dim]`, padded at the bottom and right where images are of several sizes.
+            mask: `[batch, row, column]`, True = there is a place; padding is left as it is. None: everywhere.
+
+        Raises:
+            ValueError: widths or shapes that do not fit.
+        """
+        if x.dim() != 4 or x.shape[-1] != self.dim:
+            raise ValueError(f"x must be [batch, row, column, {self.dim}]; got {list(x.shape)}")
+        if mask is not None and (mask.dtype != torch.bool or mask.shape != x.shape[:3]):
+            came = f"{mask.dtype} {list(mask.shape)}"
+            raise ValueError(f"mask must be boolean [batch, row, column] = {list(x.shape[:3])}; got {came}")
+        wide = precise(x)
+        rows, columns = (
+            sinusoids(torch.arange(size, device=x.device), self.dim // 2, dtype=wide.dtype) for size in x.shape[1:3]
+        )
+        waves = torch.cat(torch.broadcast_tensors(rows[:, None], columns[None]), -1)[None]
+        return (wide + (waves if mask is None else waves * mask[..., None])).to(x.dtype)
+
+
 class LearnedPositions(nn.Module):
     """Each slot plus the vector that is learned for its place: `x_t + P_t` (Gehring et al. 2017, §3.1).
 
