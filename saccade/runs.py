@@ -11,8 +11,9 @@ Loading a run for use reads JSON and safetensors and nothing else. Everything is
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -21,12 +22,41 @@ from torch import Tensor
 from saccade.errors import RunError
 from saccade.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
+# Where the parts of a model stood in format 1, and where they stand now; by task.
+_MOVED = {
+    "translate": {
+        "target_embedding": "decoder.embedding",
+        **{part: f"decoder.{part}" for part in ("attention", "cells", "start", "attentional", "output", "copier")},
+    }
+}
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.jsonl"
 CHECKPOINTS, TENSORBOARD, SCRATCH = "checkpoints", "tensorboard", "scratch"
 _OURS = {CONFIG, WEIGHTS, METRICS, CHECKPOINTS, TENSORBOARD, SCRATCH, "maps.html", "map.png"}
 _OURS |= {"tokenizer-source.json", "tokenizer-target.json", "tokenizer.json", "labels.json"}
 _OURS |= {"words.json", "characters.json", "tags.json", "encoder.json", "scale.json", "baseline.safetensors"}
+
+Value = TypeVar("Value")
+
+
+def moved(config: Mapping[str, Any]) -> dict[str, str]:
+    """What is called otherwise now among the parts of a run's model: the first part of a name, and what it became.
+
+    >>> moved({"format": 1, "task": "translate"})["attention"], moved({"format": FORMAT, "task": "translate"})
+    ('decoder.attention', {})
+    """
+    old = config["format"] < 2 and config.get("task") in _MOVED
+    return _MOVED[config["task"]] if old else {}
+
+
+def renamed(weights: Mapping[str, Value], parts: Mapping[str, str]) -> dict[str, Value]:
+    """Weights under the names of today, where `parts` were moved.
+
+    >>> renamed({"output.bias": 1, "encoder.output.bias": 2}, {"output": "decoder.output"})
+    {'decoder.output.bias': 1, 'encoder.output.bias': 2}
+    """
+    names = ((name, *name.partition(".")) for name in weights)
+    return {parts.get(first, first) + dot + rest: weights[name] for name, first, dot, rest in names}
 
 
 class Run:
@@ -102,18 +132,19 @@ class Run:
         write_atomic(self.path(CONFIG), text + "\n")
 
     def read_weights(self) -> dict[str, Tensor]:
-        """The best weights.
+        """The best weights, under the names of this format.
 
         Raises:
-            RunError: no file, or a broken one.
+            RunError: no file, or a broken one; or no configuration.
         """
         path = self.path(WEIGHTS)
         if not path.is_file():
             raise RunError(f"{path}: expected trained weights; there are none (go on training with --resume)")
         try:
-            return safetensors.torch.load_file(path)
+            weights = safetensors.torch.load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
             raise RunError(f"{path}: expected a whole safetensors file; got {error}") from None
+        return renamed(weights, moved(self.read_config()))
 
     def write_weights(self, weights: dict[str, Tensor]) -> None:
         """Write the best weights."""

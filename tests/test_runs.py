@@ -12,7 +12,11 @@ import torch
 import saccade
 from saccade.errors import RunError
 from saccade.files import write_atomic
-from saccade.runs import FORMAT, Run
+from saccade.runs import FORMAT, Run, moved, renamed
+from saccade.tasks.base import Start
+from saccade.tasks.load import task_of
+from saccade.tasks.translate.options import TranslateOptions
+from saccade.training.fit import fit
 
 
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
@@ -50,12 +54,55 @@ def test_an_older_run_is_read_and_a_newer_one_refused_by_name(tmp_path, run_fold
     assert config["format"] == FORMAT
     older = {**config, "format": FORMAT - 1, "options": {k: v for k, v in config["options"].items() if k != "patience"}}
     (copy / "config.json").write_text(json.dumps(older))
-    assert saccade.load(copy)("123").text == saccade.load(run_folder)("123").text
+    assert saccade.load(copy)("123").text == saccade.load(run_folder)("123").text  # with weights of today's names, too
     (copy / "config.json").write_text(json.dumps({**config, "format": FORMAT + 1}))
     with pytest.raises(
         RunError, match=rf"config\.json: expected format {FORMAT} or older; got {FORMAT + 1}, of a newer"
     ):
         saccade.load(copy)
+
+
+FORMAT_1 = ["source_embedding", "target_embedding", "encoder", "attention", "cells", "start", "attentional", "output"]
+
+
+def as_of_format_1(folder: Path, like: Path, **config: object) -> Run:
+    """A copy of a translator's run as the first version left it: the decoder's parts beside the encoder."""
+    shutil.copytree(like, folder)
+    run = Run(folder)
+    weights = run.read_weights()
+    olds = {name: name.replace("decoder.embedding", "target_embedding").removeprefix("decoder.") for name in weights}
+    old = {olds[name]: tensor for name, tensor in weights.items()}
+    tops = {name.partition(".")[0] for name in old}
+    assert tops == {*FORMAT_1}
+    run.write_weights(old)
+    (folder / "config.json").write_text(json.dumps({**run.read_config(), **config, "format": 1}))
+    return run
+
+
+def test_a_translator_of_format_1_answers_as_ever(tmp_path, run_folder):
+    old = as_of_format_1(tmp_path / "run", run_folder)
+    expected, found = (saccade.load(folder)("quarter past") for folder in (run_folder, old.folder))
+    assert found.text == expected.text
+    assert (found.weights == expected.weights).all()
+
+
+def test_parts_are_renamed_in_translators_of_format_1_alone():
+    parts = moved({"format": 1, "task": "translate"})
+    weights = {"target_embedding.weight": 1, "attention.v": 2, "encoder.output.bias": 3}
+    today = {"decoder.embedding.weight": 1, "decoder.attention.v": 2, "encoder.output.bias": 3}
+    assert renamed(weights, parts) == renamed(today, parts) == today
+    assert moved({"format": FORMAT, "task": "translate"}) == moved({"format": 1, "task": "tag"}) == {}
+
+
+def test_a_training_of_format_1_is_not_gone_on_with(tmp_path, run_folder):
+    old = as_of_format_1(tmp_path / "run", run_folder, finished=False)
+    config = old.read_config()
+    options, (train,) = TranslateOptions(**config["options"]), config["data"]["train"]
+    task = task_of(options)
+    start = Start(task.files((Path(train),), tuple(config["data"]["columns"]), options), None, resume=True)
+    with pytest.raises(RunError, match=rf"^{old}: expected a training of format 2 to go on with; got one of format 1"):
+        fit(old.folder, options, start, device="cpu", say=lambda line: None)
+    assert old.read_config() == config
 
 
 DAMAGE = {
@@ -83,8 +130,10 @@ def test_weights_of_another_model_are_refused(tmp_path, run_folder):
     shutil.copytree(run_folder, copy)
     run = Run(copy)
     weights = run.read_weights()
-    run.write_weights({**weights, "output.bias": torch.zeros(3)})
-    with pytest.raises(RunError, match=r"weights\.safetensors: expected output\.bias of shape \[\d+\]; got \[3\]"):
+    run.write_weights({**weights, "decoder.output.bias": torch.zeros(3)})
+    with pytest.raises(
+        RunError, match=r"weights\.safetensors: expected decoder\.output\.bias of shape \[\d+\]; got \[3\]"
+    ):
         saccade.load(copy)
 
 

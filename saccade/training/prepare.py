@@ -9,7 +9,7 @@ from torch import nn
 
 from saccade.data.corpus import Corpus
 from saccade.errors import RunError
-from saccade.runs import SCRATCH, Run
+from saccade.runs import FORMAT, SCRATCH, Run, moved
 from saccade.tasks.base import Say, Start, Task, load_weights
 from saccade.tasks.course import Course
 
@@ -64,6 +64,9 @@ def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *,
 
 def _begun(run: Run, task: AnyTask, given: Course, start: Start, say: Say, going_on: bool) -> Prepared:
     config = run.read_config()
+    if going_on and not config.get("finished") and moved(config):
+        came = f"one of format {config['format']} (train anew, or begin with its weights: --from {run})"
+        raise RunError(f"{run}: expected a training of format {FORMAT} to go on with; got {came}")
     options = task.read_options(run, config)
     task.refuse_others(run, options, given, "began", set())
     codec = task.read_codec(run)

@@ -96,7 +96,7 @@ def test_every_level_writes_and_copies(tmp_path, level):
     start = Start(PairFile((tmp_path / "train.tsv",)), None)
     translate = fit(tmp_path / "run", options, start, device="cpu", say=lambda line: None)
     with torch.no_grad():
-        translate.model.copier.gate.bias.fill_(-40)  # never write, so that every token is one of the source
+        translate.model.decoder.copier.gate.bias.fill_(-40)  # never write, so that every token is one of the source
     text = "call Zoë (Ж) at sea"
     for answer in translate.answer([text], beam=3, nbest=3)[0]:
         assert answer.text

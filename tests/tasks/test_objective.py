@@ -57,7 +57,7 @@ def test_what_is_drawn_learns_from_its_reward():
     torch.testing.assert_close(found.loss, expected / 6)
     torch.testing.assert_close(found.baseline, 0.9 * baseline + 0.1 * reward.mean())
     found.loss.backward()
-    assert model.attention.v.grad.abs().sum() > 0
+    assert model.decoder.attention.v.grad.abs().sum() > 0
     torch.manual_seed(3)
     first = objective(model, batch, options, NONE_YET)
     torch.testing.assert_close(first.baseline, reward.mean())

@@ -107,12 +107,12 @@ def test_word_vectors_begin_both_embeddings(tmp_path):
     start = Start(task.files((tmp_path / "pairs.tsv",), task.columns, options), None)
     codec = task.learn(start, start.train, options)
     model = task.new_model(options, codec)
-    before = model.target_embedding.weight.clone()
+    before = model.decoder.embedding.weight.clone()
     task.begin(model, options, codec, said.append)
     source, target = codec.source.tokenizer.token_to_id, codec.target.tokenizer.token_to_id
     assert model.source_embedding.weight[source("▁a")].tolist() == [1, 2, 3]
-    assert model.target_embedding.weight[target("▁y")].tolist() == [7, 8, 9]
-    assert torch.equal(model.target_embedding.weight[target("▁x")], before[target("▁x")])
+    assert model.decoder.embedding.weight[target("▁y")].tolist() == [7, 8, 9]
+    assert torch.equal(model.decoder.embedding.weight[target("▁x")], before[target("▁x")])
     assert len(said) == 2
     wide = replace(options, embedding=4)
     with pytest.raises(

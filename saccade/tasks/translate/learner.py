@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 from saccade.attention.losses import coverage_loss, reinforce_loss
 from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
-from saccade.models.seq2seq import Forced, Seq2Seq
+from saccade.models.decoder import Forced
+from saccade.models.seq2seq import Seq2Seq
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.translate.options import TranslateOptions
 

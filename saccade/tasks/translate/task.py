@@ -89,7 +89,7 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
         """Take word vectors where the options name some."""
         sides = (
             (options.vectors, codec.source, model.source_embedding),
-            (options.target_vectors, codec.target, model.target_embedding),
+            (options.target_vectors, codec.target, model.decoder.embedding),
         )
         for path, vocabulary, table in sides:
             if path is not None:

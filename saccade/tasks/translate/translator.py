@@ -206,7 +206,7 @@ class Translator(Searching[str]):
             target += [tokens.SPECIAL[tokens.END]] * (len(weights) - len(target))
         text = vocabulary.decode(hypothesis.tokens, extra)
         matrix = None if weights is None else weights.numpy()
-        shares = self._copied(question, hypothesis.tokens, len(target)) if copied and self.model.copier else ()
+        shares = self._copied(question, hypothesis.tokens, len(target)) if copied and self.model.decoder.copier else ()
         return Answer(text, hypothesis.score, tuple(source), tuple(target), matrix, shares)
 
     @torch.inference_mode()
