@@ -19,6 +19,7 @@ HEAVY |= {
     "seqeval": {"metrics"},
     "rouge_score": {"metrics"},
     "jiwer": {"metrics"},
+    "rapidfuzz": {"metrics"},
     "numba": {"kernels"},
     "triton": {"kernels"},
 }

@@ -14,7 +14,7 @@ from saccade.attention.content import ContentAttention
 from saccade.attention.location import FixedSlotAttention, LocationAttention
 from saccade.attention.mixture import Places
 from saccade.attention.windows import LocalMonotonic, LocalPredictive
-from saccade.decoding import _select
+from saccade.decoding.search import _select
 
 WIDTHS = {"query_dim": 11, "key_dim": 13, "hidden_dim": 17}
 

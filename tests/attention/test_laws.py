@@ -38,7 +38,7 @@ from twins import attend as twin
 
 from saccade.attention.catalogue import MECHANISMS
 from saccade.attention.results import Attended, Memory, Windowed
-from saccade.decoding import _select
+from saccade.decoding.search import _select
 
 SOME_MASKS = ("padding", "holes", "a query that may look nowhere")
 TRAILING = ("padding", "empty sentence", "one for all queries")

@@ -18,19 +18,28 @@ class Stepped(Protocol):
     def state(self) -> Any: ...
 
 
+class Scored(NamedTuple):
+    """What a step gives in place of logits where scores of its own are summed: `[batch, vocab]`, none above 0."""
+
+    scores: Tensor
+    weights: Tensor | None
+    state: Any
+
+
 class Steps(Protocol):
     """A decoder: reads the previous tokens `[batch]`, a memory and a state. Memory and state are nested NamedTuples
     of tensors whose first axis is the batch (one row may stand for all).
     """
 
-    def step(self, token: Tensor, memory: Any, state: Any) -> Stepped: ...
+    def step(self, token: Tensor, memory: Any, state: Any) -> Stepped | Scored: ...
 
 
 class Hypothesis(NamedTuple):
     """One answer of a search.
 
     tokens:  ids, without the end token.
-    score:   log-probability in nats, of the end token too where the answer ended by itself.
+    score:   log-probability in nats, of the end token too where the answer ended by itself; where the steps were
+             `Scored`, the sum of their scores.
     weights: `[steps, source]`, a row for each token and one for the end token if there is one; or None.
     """
 
@@ -61,7 +70,7 @@ def greedy(model: Steps, memory: Any, state: Any, symbols: Symbols, limits: Sequ
         if token is None:
             token = _device_of(state).new_full((rows,), symbols.start, dtype=torch.long)
         stepped = model.step(token, memory, state)
-        best, token = _log_probabilities(stepped.logits, symbols).max(-1)
+        best, token = _gains(stepped, symbols).max(-1)
         state = stepped.state
         if stepped.weights is not None:
             alignment.append(stepped.weights)
@@ -98,7 +107,7 @@ def beam_search(
     token = search.row_of.new_full((rows * beam,), symbols.start)
     for length in range(1, max(limits, default=0) + 1):
         stepped = model.step(token, memory, state)
-        chosen = search.advance(_log_probabilities(stepped.logits, symbols), stepped.weights, symbols.end)
+        chosen = search.advance(_gains(stepped, symbols), stepped.weights, symbols.end)
         state = _select(stepped.state, chosen, rows * beam)
         token = search.tokens[:, :, -1].flatten()
         search.close_rows(length, limits)
@@ -167,8 +176,11 @@ class _Beams:
                 self.running.remove(row)
 
 
-def _log_probabilities(logits: Tensor, symbols: Symbols) -> Tensor:
-    scores = logits.float().log_softmax(-1)
+def _gains(stepped: Stepped | Scored, symbols: Symbols) -> Tensor:
+    """What each token adds to the score of an answer."""
+    if isinstance(stepped, Scored):
+        return stepped.scores.index_fill(-1, stepped.scores.new_tensor(symbols.banned).long(), -float("inf"))
+    scores = stepped.logits.float().log_softmax(-1)
     scores[:, list(symbols.banned)] = -float("inf")
     return scores
 
