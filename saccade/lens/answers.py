@@ -1,4 +1,4 @@
-"""What is drawn of an answer: a map, a shaded text or an attended series, by what the answer holds."""
+"""What is drawn of an answer: a map, a text, a series, an image or a strip, by what the answer holds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.lens.drawings import Drawing
+from saccade.lens.images import AttendedImage, attended_image
 from saccade.lens.maps import AttentionMap, attention_map
 from saccade.lens.series import AttendedSeries, attended_series
+from saccade.lens.strips import AlignedStrip, aligned_strip
 from saccade.lens.texts import ShadedText, shaded_text
 
 Weights = NDArray[np.float32]
@@ -78,16 +80,51 @@ class Foreseen(Protocol):
     def weights(self) -> Weights | None: ...
 
 
-Looked = Written | Judged | Tagged | Foreseen
+@runtime_checkable
+class Captioned(Protocol):
+    """Tokens written for an image, as a captioner's `Caption`; weights are `[token, row, column]`, over the image."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def pixels(self) -> NDArray[np.uint8]: ...
+    @property
+    def target(self) -> Sequence[str]: ...
+    @property
+    def weights(self) -> Weights | None: ...
+
+
+@runtime_checkable
+class Transcribed(Protocol):
+    """Tokens written for a recording or a scanned line, as a transcriber's `Transcript`; weights are `[token, slot]`.
+
+    `strip` is its picture, the first row at the top; `extent` its length in `unit`, such as seconds, or 0.
+    """
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def strip(self) -> NDArray[Any]: ...
+    @property
+    def target(self) -> Sequence[str]: ...
+    @property
+    def weights(self) -> Weights | None: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def extent(self) -> float: ...
+
+
+Looked = Written | Judged | Tagged | Foreseen | Captioned | Transcribed
 
 
 def drawing_of(answer: Looked, *, text: str = "", note: str = "") -> Drawing:
-    """The drawing of an answer of a translator, a classifier, a tagger or a regressor, or of what looks like one.
+    """The drawing of an answer of a model of any task, or of what looks like one.
 
     Heads of a tagger, hops among sentences and rows of a regressor are drawn as their mean.
 
     Args:
-        text: the whole input as it was given.
+        text: the whole input as it was given; of an image or a recording its name.
         note: one line more, such as "expected pos".
 
     Raises:
@@ -102,6 +139,10 @@ def drawing_of(answer: Looked, *, text: str = "", note: str = "") -> Drawing:
         return _series(answer, answer.weights, text, note)
     if isinstance(answer, Judged):
         return _shaded(answer, answer.weights, text, note)
+    if isinstance(answer, Captioned):
+        return _image(answer, answer.weights, text, note)
+    if isinstance(answer, Transcribed):
+        return _strip(answer, answer.weights, text, note)
     if isinstance(answer, Written):
         return _map(answer, answer.weights, text, note)
     return _tags(answer, answer.weights, text, note)
@@ -142,6 +183,23 @@ def _series(answer: Foreseen, weights: Weights, text: str, note: str) -> Attende
         targets=named,
         truth=answer.truth,
         times=answer.times or (),
+        text=text,
+        note=note,
+    )
+
+
+def _image(answer: Captioned, weights: Weights, text: str, note: str) -> AttendedImage:
+    return attended_image(answer.pixels, answer.target, weights, answer=answer.text, text=text, note=note)
+
+
+def _strip(answer: Transcribed, weights: Weights, text: str, note: str) -> AlignedStrip:
+    return aligned_strip(
+        answer.strip,
+        answer.target,
+        weights,
+        unit=answer.unit,
+        extent=answer.extent,
+        answer=answer.text,
         text=text,
         note=note,
     )

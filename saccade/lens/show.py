@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike
 from saccade.lens.answers import Looked, drawing_of
 from saccade.lens.drawings import Drawing
 from saccade.lens.figure import save as save_figure
+from saccade.lens.images import AttendedImage
 from saccade.lens.maps import AttentionMap, attention_map
 from saccade.lens.page import save as save_page
+from saccade.lens.strips import AlignedStrip
 from saccade.lens.terminal import draw as print_drawing
 
 
@@ -24,8 +26,8 @@ def show(
     """Draw what one answer looked at.
 
     Args:
-        answer: of a translator, a classifier, a tagger or a regressor.
-        text: the whole input as it was given, for titles.
+        answer: of a trained model of any task: a translation, a label, tags, numbers, a caption, a transcript.
+        text: the whole input as it was given, or the name of an image or a recording, for titles.
         terminal: draw it in the terminal.
         png: a picture to write: .png, .svg or .pdf.
         page: a self-contained HTML page to write.
@@ -35,7 +37,7 @@ def show(
     """
     drawing = drawing_of(answer, text=text)
     # A document is no title, and a forecast has none.
-    long = len(text) > 200 or not isinstance(drawing, AttentionMap)
+    long = len(text) > 200 or not isinstance(drawing, AttentionMap | AttendedImage | AlignedStrip)
     title = f"{text} → {drawing.answer}" if text and not long else drawing.answer
     draw(drawing, title=title, terminal=terminal, png=png, page=page)
 
@@ -71,7 +73,7 @@ def draw(
     png: Path | str | None = None,
     page: Path | str | None = None,
 ) -> None:
-    """Draw a map, a shaded text, an attended series or the heads of a model.
+    """Draw a map, a shaded text, an attended series or image, an aligned strip or the heads of a model.
 
     Args:
         title: for the picture and the page.

@@ -89,19 +89,32 @@ def patches(pixels: ArrayLike, grid: tuple[int, int], *, places: Iterable[int] |
     >>> patches(np.zeros((8, 8), np.uint8), (2, 2), places=[1, 2, 3, 4]).pixels.shape
     (8, 8, 3)
     """
-    array = np.array(pixels)
-    if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=2)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise ValueError(f"pixels must be uint8 [height, width, 3]; got {array.dtype} {list(array.shape)}")
+    array = checked_pixels(pixels)
     rows, columns = (int(side) for side in grid)
     if rows < 1 or columns < 1:
         raise ValueError(f"grid must be at least 1 by 1; got {rows} by {columns}")
     kept = tuple(range(rows * columns)) if places is None else tuple(int(place) for place in places)
     if len(kept) != rows * columns:
         raise ValueError(f"places must be one for each of {rows} by {columns} patches; got {len(kept)}")
-    array.flags.writeable = False
     return Patches(array, (rows, columns), kept)
+
+
+def checked_pixels(pixels: ArrayLike, name: str = "pixels") -> NDArray[np.uint8]:
+    """`pixels` as a read-only copy [height, width, 3]; grey [height, width] gets three equal channels.
+
+    Raises:
+        ValueError: another shape, no pixels at all, or values that are not uint8.
+
+    >>> checked_pixels(np.zeros((2, 5), np.uint8)).shape
+    (2, 5, 3)
+    """
+    array = np.array(pixels)
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ValueError(f"{name} must be uint8 [height, width, 3]; got {array.dtype} {list(array.shape)}")
+    array.flags.writeable = False
+    return array
 
 
 # How each style writes that a piece begins a word.

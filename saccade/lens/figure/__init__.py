@@ -14,12 +14,16 @@ from saccade.errors import OptionError
 from saccade.files import write_atomic
 from saccade.lens.drawings import Drawing, unknown
 from saccade.lens.figure.heads import draw as draw_layers
+from saccade.lens.figure.images import draw as draw_image
 from saccade.lens.figure.maps import draw as draw_map
 from saccade.lens.figure.series import draw as draw_series
+from saccade.lens.figure.strips import draw as draw_strip
 from saccade.lens.figure.texts import draw as draw_text
 from saccade.lens.heads import Layers
+from saccade.lens.images import AttendedImage
 from saccade.lens.maps import AttentionMap
 from saccade.lens.series import AttendedSeries
+from saccade.lens.strips import AlignedStrip
 from saccade.lens.texts import ShadedText
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ _settings = threading.Lock()
 
 
 def save(drawing: Drawing, path: Path | str, *, title: str = "") -> None:
-    """Save a map, a shaded text, an attended series or the heads of a model as .png, .svg or .pdf.
+    """Save a drawing of any kind as .png, .svg or .pdf.
 
     The file is written whole or not at all, and the same drawing gives the same bytes.
 
@@ -76,6 +80,8 @@ def draw(drawing: Drawing, *, title: str = "") -> Figure:
 draw.register(AttentionMap, draw_map)
 draw.register(ShadedText, draw_text)
 draw.register(AttendedSeries, draw_series)
+draw.register(AttendedImage, draw_image)
+draw.register(AlignedStrip, draw_strip)
 draw.register(Layers, draw_layers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,3 +38,15 @@ def blank(width: float, height: float) -> Figure:
 def lettering(families: Sequence[str]) -> dict[str, Any]:
     """How a text is set that is only text, whatever markup it looks like."""
     return {"family": families, "color": TEXT, "parse_math": False, "usetex": False}
+
+
+def caption(
+    drawn: Figure, title: str, note: str, style: dict[str, Any], *, above: float = 0.1, below: float = 0.1
+) -> None:
+    """Set the title and the note outside the figure, these many inches from it, broken where it ends."""
+    width, height = drawn.get_size_inches()
+    line = max(int(width * 12), 40)
+    over, under = "\n".join(textwrap.wrap(title, line)), "\n".join(textwrap.wrap(note, line))
+    size = style["size"]
+    drawn.text(0, 1 + above / height, over, ha="left", va="bottom", **(style | {"size": size + 3}))
+    drawn.text(0, -below / height, under, ha="left", va="top", **(style | {"size": size - 1, "color": FAINT}))
