@@ -54,7 +54,7 @@ def trained_on(folder: Path, task: str, file: Path, *options: object) -> Path:
 def test_a_translator_step_by_step(run_folder):
     answer, drawing = seen_in(run_folder, "123")
     (site,) = drawing.sites
-    assert (site.name, site.heads, len(site.target.labels) > 3) == ("attention", ("0",), True)
+    assert (site.name, site.heads, len(site.target.labels) > 3) == ("decoder.attention", ("0",), True)
     assert (site.source.labels, site.target.labels) == (answer.source, answer.target)
     np.testing.assert_allclose(site.weights[0], answer.weights, atol=1e-6)
     entropy = -(answer.weights * np.log(answer.weights.clip(1e-30))).sum(-1).mean()

@@ -44,7 +44,7 @@ def test_weights_are_a_row_for_each_token_written_and_a_column_for_each_token_re
 def test_answers_end_even_where_the_model_never_does():
     translate = untrained()
     with torch.no_grad():
-        translate.model.output.bias[2] = -1e9
+        translate.model.decoder.output.bias[2] = -1e9
     for text in ("1", "12345678"):
         (answer,) = translate.answer([text])[0]
         assert "</s>" not in answer.target
