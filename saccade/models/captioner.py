@@ -1,15 +1,12 @@
 """Images to text: Show, Attend and Tell, and lines of text read column by column."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from saccade.layers.augment import RandomWarp
-from saccade.layers.backbone import Backbone
-from saccade.layers.columns import columns_of
-from saccade.layers.convolutional import ConvolutionalEncoder
+from saccade.layers.convolutional import ConvolutionalEncoder, columns
 from saccade.layers.positions import SinusoidalPositions2d
 from saccade.layers.recurrent import BidirectionalEncoder
 from saccade.layers.standardize import Standardize
@@ -64,6 +61,8 @@ class Captioner(Writer):
         super().__init__(config.hidden, config.writing)
         self.config = config
         self.standardize = Standardize(config.mean, config.std)
+        if config.warp:
+            from saccade.layers.augment import RandomWarp
         self.warp = RandomWarp(config.warp) if config.warp else nn.Identity()
         self.image = _image_encoder(config)
         dim = self.image.dim
@@ -81,8 +80,8 @@ class Captioner(Writer):
         image = self.standardize(input, sizes).permute(0, 3, 1, 2)
         found = self.image(self.warp(image, sizes) if self.config.warp else image, sizes)
         if self.config.read == "columns":
-            columns, lengths = columns_of(found)
-            states, summary = self.columns(self.dropout(columns), lengths)
+            states, lengths = columns(found)
+            states, summary = self.columns(self.dropout(states), lengths)
             return slots_of(self.dropout(states), lengths, summary)
         mask = found.mask.flatten(1)
         states = self.positions(self.project(found.map.permute(0, 2, 3, 1))).flatten(1, 2)
@@ -95,8 +94,9 @@ class Captioner(Writer):
         return grid if self.config.read == "regions" else torch.stack([torch.ones_like(grid[:, 1]), grid[:, 1]], 1)
 
 
-def _image_encoder(config: CaptionerConfig) -> ConvolutionalEncoder | Backbone:
+def _image_encoder(config: CaptionerConfig) -> Any:
     if config.backbone is not None:
+        from saccade.layers.backbone import Backbone
         return Backbone(config.backbone, channels=config.channels)
     widths = [config.filters * min(2**stage, 4) for stage in range(config.halvings + 1)]
     strides = [(2, 2)] * config.halvings + [(1, 1)]

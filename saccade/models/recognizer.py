@@ -30,6 +30,8 @@ class RecognizerConfig:
     time_mask: int
     masks: int
     """SpecAugment in training: the widest masks of both kinds, in features and frames, and how many of each."""
+    copies: int
+    """How often the features stand side by side, with their deltas."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
     """Of the features: what frames are standardised by."""
@@ -45,7 +47,7 @@ class Recognizer(Writer):
 
     >>> import torch
     >>> writing = WritingConfig(9, "location-sensitive", "lstm", 4, 6, 1, 1, 0.0, ctc=0.3)
-    >>> config = RecognizerConfig(13, "lstm", 6, 3, 2, 0.0, False, 4, 10, 2, (0,) * 13, (1,) * 13, writing)
+    >>> config = RecognizerConfig(13, "lstm", 6, 3, 2, 0.0, False, 4, 10, 2, 1, (0,) * 13, (1,) * 13, writing)
     >>> frames, sizes = torch.zeros(2, 21, 13), torch.tensor([[21], [8]])
     >>> forced, ctc, lengths = Recognizer(config)(frames, sizes, torch.tensor([[1, 4], [1, 5]]))
     >>> forced.logits.shape, ctc.shape, lengths.tolist()
@@ -57,7 +59,12 @@ class Recognizer(Writer):
         self.config = config
         self.standardize = Standardize(config.mean, config.std)
         self.augment = SpecAugment(
-            frequency_width=config.frequency_mask, time_width=config.time_mask, masks=config.masks
+            frequency=config.frequency_mask,
+            frequency_masks=config.masks,
+            time=config.time_mask,
+            time_masks=config.masks,
+            share=0.25,
+            copies=config.copies,
         )
         self.encoder = PyramidalEncoder(
             config.encoder,

@@ -8,9 +8,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from saccade import masks
-from saccade.attention.build import build_visual
+try:
+    from saccade.attention.build import build_visual
+except ImportError:
+    from saccade.attention.build import build, _NORMALIZERS
+    def build_visual(name, **k):
+        if name.startswith("visual"):
+            from saccade.attention.images import VisualAttention
+            n = name.partition("+")[2]
+            return VisualAttention(k["query_dim"], k["key_dim"], k["hidden_dim"], normalizer=_NORMALIZERS[n]() if n else None)
+        return build(name, **k)
 from saccade.models.decoder import DecoderConfig, DecoderState, Forced, RecurrentDecoder, Source
-from saccade.models.transformerdecoder import TransformerDecoderConfig, TransformerWriter
 
 
 @dataclass(frozen=True)
@@ -114,11 +122,12 @@ class Writer(nn.Module, ABC):
         return None if self.ctc is None else self.ctc(slots.states).float().log_softmax(-1)
 
 
-def _decoder(dim: int, writing: WritingConfig) -> RecurrentDecoder | TransformerWriter | None:
+def _decoder(dim: int, writing: WritingConfig) -> Any:
     match writing.decoder:
         case "none":
             return None
         case "transformer":
+            from saccade.models.transformerdecoder import TransformerDecoderConfig, TransformerWriter
             config = TransformerDecoderConfig(
                 vocab=writing.vocab,
                 dim=writing.hidden,

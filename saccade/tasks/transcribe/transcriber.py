@@ -13,7 +13,7 @@ from torch import Tensor
 
 from saccade import metrics
 from saccade.data.listed import ListFile
-from saccade.data.recordings import FrontEnd, features_of
+from saccade.data.recordings import FrontEnd, features_of, read_features
 from saccade.errors import DataError
 from saccade.models.recognizer import Recognizer, RecognizerConfig
 from saccade.models.writer import WritingConfig
@@ -74,7 +74,7 @@ def front_of(path: Path, options: TranscribeOptions) -> FrontEnd:
     """How a file becomes features."""
     return FrontEnd(
         rate=options.rate,
-        mels=options.mels,
+        mels=options.mels if path.suffix != ".npy" else read_features(path).shape[1],
         deltas=options.deltas,
         kind="features" if path.suffix == ".npy" else "recordings",
         normalize=options.normalize,
@@ -95,6 +95,7 @@ def new_model(options: TranscribeOptions, codec: WriteCodec) -> Recognizer:
             frequency_mask=options.frequency_mask,
             time_mask=options.time_mask,
             masks=options.masks,
+            copies=1 + options.deltas,
             mean=codec.mean,
             std=codec.std,
             writing=WritingConfig(
@@ -131,7 +132,7 @@ class Transcriber(WriteTrained[Transcript]):
 
     def real_slots(self, weights: Tensor, batch: Tensor, size: Tensor) -> Tensor:
         """The first slots, as many as the recording's frames make."""
-        slots = int(self.model.encoder.lengths_of(size)[0])
+        slots = int(self.model.encoder.halved(size)[0])
         return weights[:, :slots]
 
     def answer_of(self, path: Path, array: NDArray[Any], found: Found) -> Transcript:

@@ -1,6 +1,7 @@
 """Searching for what to write: the decoder alone, CTC alone, or both at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -29,3 +30,11 @@ def search(
         memory, state = joint.begin(read.source, read.state, read.ctc, read.lengths)
         return _found(joint, memory, state, limits, beam)
     return _found(model, read.source, read.state, limits, beam)
+
+
+def _found(
+    steps: decoding.Steps, memory: Any, state: Any, limits: Sequence[int], beam: int
+) -> list[list[decoding.Hypothesis]]:
+    if beam == 1:
+        return [[best] for best in decoding.greedy(steps, memory, state, SYMBOLS, limits)]
+    return decoding.beam_search(steps, memory, state, SYMBOLS, limits, beam)
