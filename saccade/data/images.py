@@ -96,8 +96,7 @@ def fitted_size(size: tuple[int, int], *, height: int, width: int) -> tuple[int,
     """
     h, w = size
     scale = min(height / h, width / w) if width else height / h
-    # At most what was asked for, whatever the rounding: the one axis that decides is exact.
-    return min(max(round(h * scale), 1), height), max(round(w * scale), 1)
+    return max(round(h * scale), 1), max(round(w * scale), 1)
 
 
 def fitted(image: Pixels, *, height: int, width: int, grey: bool) -> Pixels:

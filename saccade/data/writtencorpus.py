@@ -17,7 +17,7 @@ from saccade.data.ragged import RaggedArrays
 from saccade.data.ragged import collate as collate
 from saccade.data.tokens import START, UNKNOWN, Vocabulary
 
-_CHUNK = 64  # so many arrays are in memory at once
+_CHUNK = 32  # at most twice as many arrays are in memory at once
 
 
 class WrittenBatch(NamedTuple):
