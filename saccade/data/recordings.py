@@ -47,6 +47,9 @@ class Recording:
 def read_recording(path: Path) -> Recording:
     """A recording from WAV, FLAC or whatever else libsndfile reads.
 
+    A WAV whose header says no length, as one that was written into a pipe, is as long as its file. An MP3 is as long
+    as its header says, and one that has none as libsndfile guesses; an Ogg file promises nothing and ends where it ends.
+
     Raises:
         DataError: naming the file: it cannot be read, is no recording, ends before its header says, has no samples or
             one that is not finite.
@@ -59,10 +62,10 @@ def read_recording(path: Path) -> Recording:
     try:
         with open(path, "rb"), soundfile.SoundFile(path) as file:  # opened first for what the system says of it
             promised, said, rate = file.frames, file.extra_info, file.samplerate
-            sound = file.read(dtype="float32", always_2d=True)
+            sound = file.read(promised, dtype="float32", always_2d=True)  # some codecs read no other way
     except OSError as error:
         raise DataError(f"{path}: expected a readable file; got {error.strerror or error}") from None
-    except (soundfile.SoundFileError, TypeError) as error:  # a TypeError of samples without a header
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:  # the latter two of files without a header
         text = " ".join(getattr(error, "error_string", str(error)).split()).removeprefix("Error : ").rstrip(".")
         raise DataError(f"{path}: expected a recording, as in .wav or .flac; libsndfile says: {text}") from None
     short = next((found for found in map(_sizes, _SHORT.finditer(said)) if found[1] < found[0] < _PIPED), None)

@@ -1,6 +1,7 @@
 """Recordings at another rate."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -49,6 +50,7 @@ def resampled(samples: Array, from_rate: int, to_rate: int) -> Array:
     return outputs
 
 
+@lru_cache(4)  # files of a run mostly have one rate
 def _filters(up: int, down: int) -> tuple[int, Array]:
     """Half the width of h in inputs, and h at the inputs around each of the `up` places between two of them."""
     cutoff = _CUTOFF * min(1, up / down)
