@@ -1,0 +1,107 @@
+"""The Transformer as a writer: tokens one by one over any memory, with the calls of the recurrent decoder."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from saccade.attention.results import Memory
+from saccade.layers.positions import SinusoidalPositions
+from saccade.layers.transformer import TransformerDecoder, TransformerDecoderLayer, TransformerState
+from saccade.models.decoder import Forced, Step
+
+
+@dataclass(frozen=True)
+class WriterConfig:
+    """The shape of a `TransformerWriter`."""
+
+    vocab: int
+    """How many tokens it writes, the special ones included."""
+    dim: int
+    """Width of its slots (d_model), a multiple of `heads`; the networks between are four times as wide."""
+    heads: int
+    layers: int
+    dropout: float
+    memory: int
+    """Width of what it attends to."""
+
+
+class TransformerWriter(nn.Module):
+    """The decoder of Vaswani et al. 2017, §3, over any memory: it reads what it wrote, then the memory, layer by layer.
+
+    `x_i = sqrt(dim) E y_{i-1} + PE(i)` (§3.4, §3.5); layers with their norms first and one norm at the end (Xiong et
+    al. 2020, fig. 1b, where the paper has them after each sum); logits are `W x + b`, with a W of their own. A memory
+    of another width is projected. Its calls are those of `RecurrentDecoder`; a step reads a cache, not all that came
+    before. What it shows are the weights of the last layer over the memory, the mean of its heads; `saccade.look` shows
+    every head of every layer. Token 0 is padding.
+
+    >>> import torch
+    >>> writer = TransformerWriter(WriterConfig(7, dim=6, heads=2, layers=2, dropout=0.0, memory=8)).eval()
+    >>> source, state = writer.begin(torch.randn(2, 3, 8), None)
+    >>> logits, weights, _ = writer(torch.tensor([[1, 4, 4, 5], [1, 5, 2, 0]]), source, state)
+    >>> logits.shape, weights.shape
+    (torch.Size([2, 4, 7]), torch.Size([2, 4, 3]))
+    >>> torch.allclose(writer.step(torch.tensor([1, 1]), source, state).logits, logits[:, 0], atol=1e-5)
+    True
+    """
+
+    def __init__(self, config: WriterConfig):
+        super().__init__()
+        self.config, dim = config, config.dim
+        self.embedding = nn.Embedding(config.vocab, dim, padding_idx=0)
+        nn.init.normal_(self.embedding.weight, std=dim**-0.5)  # of length one on the whole, before sqrt(dim)
+        nn.init.zeros_(self.embedding.weight[0])
+        self.positions = SinusoidalPositions(dim)
+        self.project = nn.Linear(config.memory, dim) if config.memory != dim else nn.Identity()
+        layers = (
+            TransformerDecoderLayer(dim, heads=config.heads, dropout=config.dropout, norm_first=True)
+            for _ in range(config.layers)
+        )
+        self.stack = TransformerDecoder(layers, norm=nn.LayerNorm(dim))
+        self.output = nn.Linear(dim, config.vocab)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def begin(
+        self,
+        states: Float[Tensor, "batch source memory"],
+        mask: Bool[Tensor, "batch source"] | None,
+        summary: Float[Tensor, "batch memory"] | None = None,
+    ) -> tuple[tuple[Memory, ...], TransformerState]:
+        """What it will read, as each layer projects it, and its first state.
+
+        Args:
+            states: what stands at each slot of the source, `[batch, source, memory]`.
+            mask: True = a slot that is there, `[batch, source]`; None: all are.
+            summary: what a recurrent decoder begins with; a Transformer begins with nothing, and looks away.
+        """
+        if mask is not None:
+            states = states.masked_fill(~mask[..., None], 0.0)  # or a NaN would reach the gradient of the projection
+        memory = self.stack.remember(self.project(states), mask=mask)
+        return memory, self.stack.initial(len(states), like=states)
+
+    def step(self, token: Int[Tensor, " batch"], source: tuple[Memory, ...], state: TransformerState) -> Step:
+        """Read the previous token `[batch]` and predict the next."""
+        return Step(*self._read(token, source, state, need_weights=True))
+
+    def forward(
+        self,
+        target: Int[Tensor, "batch target"],
+        source: tuple[Memory, ...],
+        state: TransformerState,
+        *,
+        need_weights: bool = True,
+    ) -> Forced:
+        """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
+        return Forced(*self._read(target, source, state, need_weights=need_weights))
+
+    def _read(
+        self, token: Tensor, source: tuple[Memory, ...], state: TransformerState, *, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None, TransformerState]:
+        """Logits, weights and state after one more token `[batch]`, or several `[batch, target]`."""
+        embedded = self.config.dim**0.5 * self.embedding(token)
+        x = self.dropout(self.positions(embedded, start=state.layers[0].steps))
+        decoded = self.stack.read(x, source, state, need_weights=need_weights)
+        looked = decoded.memory_weights
+        assert isinstance(decoded.state, TransformerState)
+        weights = looked[-1].mean(1) if isinstance(looked, tuple) else None
+        return self.output(decoded.output), weights, decoded.state
