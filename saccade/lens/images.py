@@ -81,8 +81,8 @@ def lit(pixels: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.u
     """`pixels` [height, width, 3], brighter the more of `weights` [rows, columns] lies on them, smoothed.
 
     The scale begins at zero and ends at the largest of the weights, so even weights light all of the image evenly.
-    A pixel `x` in 0 to 1 with the share `a` of the largest weight becomes `1 - (1 - x (1 - VEIL (1 - a))) (1 - GLOW a)`,
-    which grows with `a` for any `x`.
+    A pixel `x` in 0 to 1 with the share `a` of the largest weight becomes
+    `1 - (1 - x (1 - VEIL (1 - a))) (1 - GLOW a)`, which grows with `a` for any `x`.
 
     >>> grey = np.full((1, 2, 3), 100, np.uint8)
     >>> lit(grey, np.array([[1, 0]], np.float32))[0, :, 0].tolist()

@@ -20,8 +20,10 @@ SCRIPTS = {  # of each kind of drawing, in the order they run; a page carries th
     "map": ("map.js",),
     "text": ("text.js",),
     "series": ("series.js",),
+    "image": ("pictures.js", "photo.js"),
+    "strip": ("pictures.js", "colours.js", "alignment.js"),
     "layers": (
-        *("weights.js", "plane.js", "strips.js", "grid.js"),
+        *("pictures.js", "colours.js", "weights.js", "plane.js", "strips.js", "grid.js"),
         *("image.js", "curves.js", "vector.js", "layers.js"),
     ),
 }
@@ -46,10 +48,10 @@ def save(drawings: Sequence[Drawing], path: Path | str, *, title: str) -> None:
     """Save `drawings`, of any kinds, as one HTML page that needs neither network nor server.
 
     The page lists the examples and draws the chosen one: a heat map with its input shaded by what each token of the
-    output looked at, a text shaded by its weights, series over the times that were looked at, or all heads of a model,
-    the largest weights of each row where all would be more than a page can hold. The file is written
-    whole or not at all, and the same drawings give the same bytes. Tokens are data: whatever they hold, no browser
-    runs it.
+    output looked at, a text shaded by its weights, series over the times that were looked at, an image lit where each
+    word looked, a strip over its alignment, or all heads of a model, the largest weights of each row where all would
+    be more than a page can hold. The file is written whole or not at all, and the same drawings give the same bytes.
+    Tokens are data: whatever they hold, no browser runs it.
 
     Raises:
         ValueError: there are no drawings.
@@ -101,7 +103,7 @@ def render(drawings: Sequence[Drawing | None], *, title: str, table: Table | Non
 
 
 def _script(kinds: set[str], compared: bool) -> str:
-    own = [name for kind, names in SCRIPTS.items() if kind in kinds for name in names]
+    own = dict.fromkeys(name for kind, names in SCRIPTS.items() if kind in kinds for name in names)
     names = ["examples.js", *own, *(["table.js"] if compared else []), "start.js"]
     lines = "".join(_part(name) for name in names).splitlines()
     # Comments are for who reads the source.

@@ -1,5 +1,6 @@
 """What a page holds of a drawing: plain data that its script draws, weights as short whole numbers."""
 
+import math
 from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any, NamedTuple
@@ -9,12 +10,16 @@ from numpy.typing import NDArray
 
 from saccade.lens.drawings import Drawing, unknown
 from saccade.lens.heads import Layers
+from saccade.lens.images import AttendedImage
 from saccade.lens.maps import AttentionMap, readable, scale_end, spacing, visible
 from saccade.lens.page.heads import ROOM, layers_data
+from saccade.lens.page.image import picture
 from saccade.lens.series import AttendedSeries, Panel, panels
+from saccade.lens.strips import AlignedStrip
 from saccade.lens.texts import ShadedText, drawn_weights
 
 SCALE = 10_000  # weights are written as whole ten-thousandths: short, and exact enough to read
+LONG = 1600  # pixels of the longer side of a strip
 DIGITS = 6  # of values, which have no scale
 
 
@@ -94,6 +99,41 @@ def _(drawing: AttendedSeries) -> dict[str, object]:
     }
 
 
+@data_of.register
+def _(drawing: AttendedImage) -> dict[str, object]:
+    shares, units = _rows(drawing.weights.reshape(len(drawing.words), math.prod(drawing.weights.shape[1:])))
+    return {
+        "kind": "image",
+        **picture(drawing.pixels),
+        "grid": drawing.weights.shape[1:],
+        "words": [visible(word).replace("␣", " ") for word in drawing.words],
+        "weights": shares,
+        "units": units,
+        "text": readable(drawing.text),
+        "answer": readable(drawing.answer),
+        "note": readable(drawing.note),
+    }
+
+
+@data_of.register
+def _(drawing: AlignedStrip) -> dict[str, object]:
+    shares, units = _rows(drawing.weights)
+    return {
+        "kind": "strip",
+        **picture(drawing.picture, LONG),
+        "tokens": [visible(token) for token in drawing.tokens],
+        "weights": shares,
+        "units": units,
+        "top": scale_end(drawing.weights),
+        "slots": drawing.weights.shape[1],
+        "unit": readable(drawing.unit),
+        "extent": drawing.extent,
+        "text": readable(drawing.text),
+        "answer": readable(drawing.answer),
+        "note": readable(drawing.note),
+    }
+
+
 def _panel(series: AttendedSeries, panel: Panel) -> dict[str, object]:
     column = series.variables.index(panel.name) if panel.name in series.variables else -1
     return {
@@ -107,6 +147,12 @@ def _panel(series: AttendedSeries, panel: Panel) -> dict[str, object]:
 
 def _whole(weights: NDArray[np.floating[Any]] | float) -> Any:
     return np.rint(np.asarray(weights, dtype=np.float64) * SCALE).astype(int).tolist()
+
+
+def _rows(weights: NDArray[np.float32]) -> tuple[Any, list[float]]:
+    """Weights [row, place] as whole shares of the largest of their row, and those: rows differ by orders of size."""
+    largest = weights.max(1, initial=0).astype(np.float64)
+    return _whole(weights / np.where(largest > 0, largest, 1)[:, None]), _values(largest)
 
 
 def _values(values: NDArray[np.float64]) -> list[float]:

@@ -71,7 +71,7 @@ function choose(index) {
   mark("examples", "example-" + index);
   const example = current();
   for (const part of document.querySelectorAll("[data-of]")) part.hidden = part.dataset.of !== example.kind;
-  find("scale").hidden = example.kind === "none";
+  find("scale").hidden = ["none", "image"].includes(example.kind);
   find("scale").classList.toggle("pale", example.kind === "series");  // as pale as a wash behind lines
   find("note").textContent = example.note;
   view().draw(example);

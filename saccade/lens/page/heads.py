@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from saccade.lens.heads import Curve, Layers, Measured, Site, Top, short_names, top
 from saccade.lens.maps import readable, visible
-from saccade.lens.page.image import png, small
+from saccade.lens.page.image import picture
 from saccade.lens.tokens import Patches, Tokens
 
 ROOM = 3_700_000  # characters for the weights of a page, which keeps it under 4 MB
@@ -91,9 +91,7 @@ def _axis(axis: Tokens) -> dict[str, object]:
 
 
 def _image(image: Patches) -> dict[str, object]:
-    pixels = small(image.pixels)
-    height, width, _ = pixels.shape
-    return {"png": _text(png(pixels)), "height": height, "width": width, "grid": image.grid, "places": image.places}
+    return {**picture(image.pixels), "grid": image.grid, "places": image.places}
 
 
 def _site(one: Site, k: int | None) -> dict[str, object]:

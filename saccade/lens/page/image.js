@@ -12,7 +12,7 @@ function layImage() {
   const canvas = find("image");
   Object.assign(canvas, { width: Math.max(image.width, 320), height: Math.max(image.width, 320) / image.width * image.height });
   canvas.setAttribute("aria-label", `The image, ${image.grid[0]} by ${image.grid[1]} patches`);
-  createImageBitmap(new Blob([bytesOf(image.png)], { type: "image/png" })).then((bitmap) => {
+  bitmapOf(image).then((bitmap) => {
     if (overlay.axis !== image) return;
     overlay.bitmap = bitmap;
     showLook();

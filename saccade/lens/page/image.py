@@ -1,5 +1,6 @@
 """Pixels as a PNG, as large as a page wants them."""
 
+import base64
 import struct
 import zlib
 
@@ -19,6 +20,17 @@ def small(pixels: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
     height, width = (length // factor for length in pixels.shape[:2])
     squares = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
     return np.asarray(np.rint(squares.mean((1, 3))), np.uint8)
+
+
+def picture(pixels: NDArray[np.uint8], side: int = SIDE) -> dict[str, object]:
+    """What a page holds of `pixels` [height, width, 3]: a PNG of the size it wants, as text.
+
+    >>> picture(np.zeros((4, 8, 3), np.uint8), side=4)["width"]
+    4
+    """
+    shown = small(pixels, side)
+    height, width, _ = shown.shape
+    return {"png": base64.b64encode(png(shown)).decode("ascii"), "height": height, "width": width}
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

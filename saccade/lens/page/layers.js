@@ -256,7 +256,6 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("resize", () => { if (current().kind === "layers") layPlane(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  plane.colours = null;
   if (current().kind !== "layers") return;
   layPlane();
   showLook();

@@ -1,34 +1,7 @@
 // The map of a chosen head: only what is in sight is drawn, so that it may be of any size.
-const plane = { cell: 16, left: 0, top: 0, colours: null };
+const plane = { cell: 16, left: 0, top: 0 };
 const UPRIGHT = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}]/u;
 const SMALLEST_LABEL = 10, LONGEST_LABEL = 150;  // pixels
-
-// 256 colours from paper to deep, as the style sheet has them just now.
-function coloursNow() {
-  if (plane.colours) return plane.colours;
-  const style = getComputedStyle(root);
-  const stops = ["--paper", "--low", "--mid", "--deep"].map((name) => {
-    const hex = style.getPropertyValue(name).trim().slice(1);
-    const pairs = hex.length === 3 ? [...hex].map((digit) => digit + digit) : hex.match(/../g);
-    return pairs.map((pair) => parseInt(pair, 16));
-  });
-  plane.colours = coloursBetween(stops);
-  return plane.colours;
-}
-
-const coloursBetween = (stops) => Array.from({ length: 256 }, (_, step) => {
-  const place = step / 255 * (stops.length - 1), below = Math.min(Math.floor(place), stops.length - 2);
-  return stops[below].map((value, at) => Math.round(value + (stops[below + 1][at] - value) * (place - below)));
-});
-
-const shadeOf = (part) => Math.round(255 * Math.min(part, 1));
-
-function putPixel(pixels, at, [red, green, blue]) {
-  pixels[4 * at] = red;
-  pixels[4 * at + 1] = green;
-  pixels[4 * at + 2] = blue;
-  pixels[4 * at + 3] = 255;
-}
 
 function layPlane() {
   const { source, target, matrix } = looking.view, box = find("plane"), pen = find("plane-canvas").getContext("2d");

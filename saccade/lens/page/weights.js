@@ -3,12 +3,6 @@
 const WHOLE = 65535, PART = 4095;  // the largest weight of a head, in a whole site and in cells
 const unpacked = new Map();  // by site
 
-function bytesOf(text) {
-  const raw = atob(text), bytes = new Uint8Array(raw.length);
-  for (let at = 0; at < raw.length; at++) bytes[at] = raw.charCodeAt(at);
-  return bytes;
-}
-
 function siteOf(site) {
   if (!unpacked.has(site)) {
     unpacked.set(site, { bytes: bytesOf(site.cells), rest: bytesOf(site.rest ?? ""), heads: [] });

@@ -8,17 +8,21 @@ from rich.text import Text
 
 from saccade.lens.drawings import Drawing, unknown
 from saccade.lens.heads import Layers
+from saccade.lens.images import AttendedImage
 from saccade.lens.maps import AttentionMap
 from saccade.lens.series import AttendedSeries
+from saccade.lens.strips import AlignedStrip
 from saccade.lens.terminal.heads import lines as layers_lines
+from saccade.lens.terminal.images import lines as image_lines
 from saccade.lens.terminal.maps import lines as map_lines
 from saccade.lens.terminal.series import lines as series_lines
+from saccade.lens.terminal.strips import lines as strip_lines
 from saccade.lens.terminal.texts import lines as text_lines
 from saccade.lens.texts import ShadedText
 
 
 def draw(drawing: Drawing, *, console: Console | None = None) -> None:
-    """Print a map, a shaded text, an attended series or the heads of a model.
+    """Print a drawing of any kind.
 
     Without colour shades or brackets remain; where the output's encoding has no blocks, ASCII stands in.
 
@@ -46,4 +50,6 @@ def _lines(drawing: Drawing, console: Console) -> Iterator[Text]:
 _lines.register(AttentionMap, map_lines)
 _lines.register(ShadedText, text_lines)
 _lines.register(AttendedSeries, series_lines)
+_lines.register(AttendedImage, image_lines)
+_lines.register(AlignedStrip, strip_lines)
 _lines.register(Layers, layers_lines)

@@ -1,6 +1,5 @@
 """The heat map: a row for each token written, a column for each token read."""
 
-import math
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from saccade.lens.maps import AttentionMap, copies, looked_at_most, scale_end, visible
-from saccade.lens.terminal.shades import colour, encodable, legend, shades_of, words
+from saccade.lens.terminal.shades import encodable, legend, shaded, shades_of, words
 
 LONGEST_NAME = 16  # cells for the token that was looked at most
 NARROWEST = 8  # cells for the columns, however narrow the terminal
@@ -114,8 +113,6 @@ def _row(map: AttentionMap, layout: Layout, panel: Panel, row: int, shades: str)
 
 
 def _cell(part: float, width: int, shades: str) -> Text:
-    # The root gives small weights, which most are, the larger share of the scale.
-    strength = math.sqrt(min(part, 1.0))
     gap = 0 if width == 2 else 1
-    shade = shades[round(strength * (len(shades) - 1))]
-    return Text.assemble((shade * (width - gap), colour(strength)), " " * gap)
+    shade, style = shaded(part, shades)
+    return Text.assemble((shade * (width - gap), style), " " * gap)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from saccade.lens.maps import scale_end, visible
 from saccade.lens.series import AttendedSeries, Panel, most_looked_at, panels
-from saccade.lens.terminal.shades import ASCII, colour, encodable, legend, shades_of, words
+from saccade.lens.terminal.shades import ASCII, encodable, legend, shaded, shades_of, words
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 ASCII_HEIGHTS = "_.,-=+*#"
@@ -90,9 +90,7 @@ def _range(panel: Panel) -> str:
 def _weights(weights: NDArray[np.float32], layout: Layout) -> Text:
     line = _label("  looked at", layout.left, "dim")
     for cell in _cells(weights, layout.step, layout.past):
-        # The root gives small weights, which most are, the larger share of the scale.
-        strength = math.sqrt(min(float(cell.sum()) / layout.top, 1))
-        line.append(layout.shades[round(strength * (len(layout.shades) - 1))], colour(strength))
+        line.append(*shaded(float(cell.sum()) / layout.top, layout.shades))
     return line
 
 

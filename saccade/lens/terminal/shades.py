@@ -1,7 +1,11 @@
 """What all drawings in a terminal share: shades and colours that carry a weight, and words that no output garbles."""
 
+import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.color import Color
 from rich.console import Console
 from rich.style import Style
@@ -37,6 +41,35 @@ def hue(strength: float) -> tuple[int, int, int]:
 def colour(strength: float) -> Style:
     """The style of a shade of this strength."""
     return Style(color=Color.from_rgb(*hue(strength)))
+
+
+def shaded(part: float, shades: str) -> tuple[str, Style]:
+    """The shade of this part of the scale, and its style.
+
+    The root gives small weights, which most are, the larger share of the scale.
+    """
+    strength = math.sqrt(min(max(part, 0.0), 1.0))
+    return shades[round(strength * (len(shades) - 1))], colour(strength)
+
+
+def shares(length: int, cells: int) -> NDArray[np.float64]:
+    """The share of each of `length` equal stretches that falls into each of `cells` [cell, stretch].
+
+    >>> shares(3, 2).tolist()
+    [[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]
+    """
+    edges = np.arange(cells + 1)[:, None] * (length / cells) - np.arange(length)
+    return np.diff(edges.clip(0, 1), axis=0).round(9)
+
+
+def means(values: NDArray[Any], cells: int) -> NDArray[np.float64]:
+    """The mean of `values` [place, ...] over what falls into each of `cells` [cell, ...].
+
+    >>> means(np.array([1.0, 2.0, 6.0]), 2).round(2).tolist()
+    [1.33, 4.67]
+    """
+    part = shares(len(values), cells)
+    return np.tensordot(part / part.sum(1, keepdims=True), values, 1)
 
 
 def legend(shades: str, top: float) -> Text:
