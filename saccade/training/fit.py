@@ -143,7 +143,7 @@ def _train(
     batches = RoundOfBatches(module, prepared.training, schedule), validation
     with _quiet(), _threads(prepared.model), Interruptible() as interruptible:
         ours = [KeepBest(run, task.rank, options.patience), AveragedWeights(), ProgressBar(task.headline)]
-        trainer = _trainer(run, course, device, options.precision, [*ours, checkpointing(run), interruptible, *watch])
+        trainer = _trainer(run, course, device, [*ours, checkpointing(run), interruptible, *watch])
         try:
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning turns Ctrl-C into an exit of its own
@@ -152,13 +152,10 @@ def _train(
         say(f"stopped early: no validation was better for {options.patience} in a row")
 
 
-def _trainer(
-    run: Run, course: Plan, device: torch.device, precision: str, callbacks: list[pl.Callback]
-) -> pl.Trainer:
+def _trainer(run: Run, course: Plan, device: torch.device, callbacks: list[pl.Callback]) -> pl.Trainer:
     return pl.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
         devices=1 if device.index is None else [device.index],
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
         max_epochs=course.rounds,
         gradient_clip_val=1.0,
         callbacks=callbacks,
