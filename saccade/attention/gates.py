@@ -75,7 +75,7 @@ def only_places(x: Image, mask: Places | None) -> Image:
     if mask.dtype != torch.bool or mask.shape != wanted:
         came = f"{mask.dtype} {list(mask.shape)}"
         raise ValueError(f"mask must be boolean [batch, height, width] = {list(wanted)}; got {came}")
-    return x.masked_fill(~mask[:, None], 0.0)
+    return torch.where(mask[:, None], x, 0.0)  # masked_fill would forget that channels may be last in memory
 
 
 def mean_of_places(x: Image, mask: Places | None = None) -> Float[Tensor, "batch channels"]:
