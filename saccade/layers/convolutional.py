@@ -91,10 +91,10 @@ class ConvolutionalEncoder(nn.Module):
         mask = check_images(x, sizes, self.channels)
         # Where nothing is padded, nothing needs to be hidden, and norms are PyTorch's own.
         whole = not torch.compiler.is_compiling() and bool(mask.all())
-        x = x if whole else only_places(x, mask)
-        for index, stage in enumerate(self.stages):
+        x = (x if whole else only_places(x, mask)).contiguous(memory_format=torch.channels_last)
+        for index, (stage, stride) in enumerate(zip(self.stages, self.strides, strict=True)):
             x = stage(self.dropout(x) if index else x, None if whole else mask)
-            sizes = _shrunk(sizes, stage.stride)
+            sizes = _shrunk(sizes, stride)
             mask = masks.places(sizes, *x.shape[2:])
         return Mapped(x, mask, sizes)
 
@@ -105,28 +105,34 @@ class _Stage(nn.Module):
     def __init__(self, before: int, width: int, stride: tuple[int, int], depth: int, gate: GateName):
         super().__init__()
         self.stride = stride
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(width if index else before, width, 3, padding=1, bias=False) for index in range(depth)
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(depth))
+        self.blocks = nn.ModuleList(_Block(width if index else before, width) for index in range(depth))
         self.gate = _gate(gate, width)
-        for convolution in self.convolutions:
-            nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        start = branch = self._convolved(0, x, mask)
-        for index in range(1, len(self.convolutions)):
-            branch = self._convolved(index, branch, mask)
-        x = start if len(self.convolutions) == 1 else start + branch
+        x = branch = self.blocks[0](x, mask)
+        for block in self.blocks[1:]:
+            branch = block(branch, mask)
+        if len(self.blocks) > 1:
+            x = x + branch
         if self.gate is not None:
             x = self.gate(x, mask=mask).output
         # Nothing here is below zero, so that zeros beyond the border are no larger than what stands within.
         return x if self.stride == (1, 1) else max_pool2d(x, self.stride, ceil_mode=True)
 
-    def _convolved(self, index: int, x: Tensor, mask: Tensor | None) -> Tensor:
-        # Channels last are 1.15 times faster on CPU.
-        x = self.convolutions[index](x.contiguous(memory_format=torch.channels_last))
-        return torch.relu(only_places(norm_of_places(self.norms[index], x, mask), mask))
+
+class _Block(nn.Module):
+    """A convolution, a norm and a rectifier."""
+
+    def __init__(self, before: int, width: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(before, width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        nn.init.kaiming_normal_(self.convolution.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        # Channels last are faster on CPU; of a single channel PyTorch does not see that it is last.
+        x = self.convolution(x).contiguous(memory_format=torch.channels_last)
+        return torch.relu(only_places(norm_of_places(self.norm, x, mask), mask))
 
 
 def _gate(name: GateName, channels: int) -> nn.Module | None:
