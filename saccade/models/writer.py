@@ -8,17 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from saccade import masks
-try:
-    from saccade.attention.build import build_visual
-except ImportError:
-    from saccade.attention.build import build, _NORMALIZERS
-    def build_visual(name, **k):
-        if name.startswith("visual"):
-            from saccade.attention.images import VisualAttention
-            n = name.partition("+")[2]
-            return VisualAttention(k["query_dim"], k["key_dim"], k["hidden_dim"], normalizer=_NORMALIZERS[n]() if n else None)
-        return build(name, **k)
-from saccade.models.decoder import DecoderConfig, DecoderState, Forced, RecurrentDecoder, Source
+from saccade.attention.build import build_visual
+from saccade.models.decoder import DecoderConfig, Forced, RecurrentDecoder
+from saccade.models.transformerdecoder import TransformerWriter, WriterConfig
 
 
 @dataclass(frozen=True)
@@ -56,8 +48,8 @@ class Remembered(NamedTuple):
     with the number of slots of each row; None where there is no decoder, or no CTC.
     """
 
-    source: Source | None
-    state: DecoderState | None
+    source: Any
+    state: Any
     ctc: Tensor | None
     lengths: Tensor
 
@@ -122,13 +114,12 @@ class Writer(nn.Module, ABC):
         return None if self.ctc is None else self.ctc(slots.states).float().log_softmax(-1)
 
 
-def _decoder(dim: int, writing: WritingConfig) -> Any:
+def _decoder(dim: int, writing: WritingConfig) -> RecurrentDecoder | TransformerWriter | None:
     match writing.decoder:
         case "none":
             return None
         case "transformer":
-            from saccade.models.transformerdecoder import TransformerDecoderConfig, TransformerWriter
-            config = TransformerDecoderConfig(
+            config = WriterConfig(
                 vocab=writing.vocab,
                 dim=writing.hidden,
                 heads=writing.heads,

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-try:
-    from saccade.attention.poolings import check_visual
-except ImportError:
-    def check_visual(name): pass
+from saccade.attention.visual import check_visual
 from saccade.data import Level
 from saccade.errors import OptionError
 from saccade.tasks.course import Course, flag
