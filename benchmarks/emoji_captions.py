@@ -128,7 +128,10 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
 def tables(results: dict[str, Any]) -> str:
     """The table of the README."""
-    lines = ["| unseen couples | both tones, in order, % | BLEU-1 | BLEU-4 | minutes of a core |", "|---|---|---|---|---|"]
+    lines = [
+        "| unseen couples | both tones, in order, % | BLEU-1 | BLEU-4 | minutes of a core |",
+        "|---|---|---|---|---|",
+    ]
     for kind, row in results["table"].items():
         captions = f"{row['bleu1']:.1f} | {row['bleu4']:.1f}"
         lines.append(f"| {kind} | {row['both']:.1f} | {captions} | {row['cpu_seconds'] / 60:.0f} |")

@@ -26,12 +26,23 @@ from saccade.data.recordings import read_recording
 from saccade.tasks.transcribe.options import TranscribeOptions
 
 # Chosen on the held-out tenth of the training recordings.
-COMMON: dict[str, Any] = {"level": "word", "rate": 8000, "mels": 40, "hidden": 128, "precision": "bfloat16"}
+COMMON: dict[str, Any] = {
+    "level": "word",
+    "rate": 8000,
+    "mels": 40,
+    "hidden": 128,
+    "time_mask": 8,
+    "frequency_mask": 6,
+    "learning_rate": 0.004,
+    "precision": "bfloat16",
+    "patience": 100,
+}
 KINDS: dict[str, dict[str, Any]] = {
     "attention": {},
     "no attention": {"attention": "none", "ctc": 0.0},
     "streaming": {"attention": "mocha", "streaming": True, "normalize": "training"},
 }
+ASKED = {"single": ("attention", "no attention"), "strings": tuple(KINDS), "speaker": ("attention",)}
 EPOCHS = {"single": 30, "strings": 12, "speaker": 30}
 GOALS = {"single": 98.5, "strings": 3.0}
 COUNT = 6000  # strings to train on
@@ -100,3 +111,55 @@ def delays(trained: Any, test: Path) -> dict[str, Any]:
             found += [one.after - end / 8000 for one, end in zip(words, ends[name], strict=True)]
     spread = np.percentile(found, [50, 95]).tolist() if found else [None, None]
     return {"words": len(found), "median_s": spread[0], "p95_s": spread[1]}
+
+
+def main() -> None:
+    given = trials.arguments(__doc__ or "", "spoken_digits.json")
+    todo: dict[str, Callable[[], dict[str, Any]]] = {}
+    for name, files in parts(given.data, given.work / "data").items():
+        what = name.split(" ")[0]
+        for kind in ASKED[what]:
+            todo[f"{name}/{kind}"] = partial(trial, {**KINDS[kind], "epochs": EPOCHS[what]}, files)
+    found = trials.run(given, todo)
+    if found is None:
+        return
+    rows = {
+        "single": {kind: summary(found[f"single/{kind}"]) for kind in ASKED["single"]},
+        "strings": {kind: summary(found[f"strings/{kind}"]) for kind in ASKED["strings"]},
+        "speakers": {
+            name.removeprefix("speaker ").removesuffix("/attention"): summary(result)
+            for name, result in found.items()
+            if name.startswith("speaker ")
+        },
+    }
+    results = {"goals": GOALS, **rows}
+    trials.write(given, found, results)
+    print(tables(results))
+
+
+def summary(result: dict[str, Any]) -> dict[str, Any]:
+    """Percent right whole, the word error rate in percent, delays where it streams, and what it cost."""
+    test = result["tests"]["test"]
+    cost = {name: result[name] for name in ("seconds", "cpu_seconds", "peak_mib", "parameters")}
+    return {"exact": 100 * test["exact_match"], "wer": 100 * test["wer"], **result.get("measured", {}), **cost}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The table of the README."""
+    head = "| spoken digits | single, % right | strings, WER % | delay of a word, s (95 %) | minutes of a core |"
+    lines = [head, "|---|---|---|---|---|"]
+    for kind, row in results["strings"].items():
+        single = results["single"].get(kind)
+        shown = "–" if single is None else f"{single['exact']:.1f}"
+        delay = f"{row['median_s']:.2f} ({row['p95_s']:.2f})" if row.get("words") else "–"
+        lines.append(f"| {kind} | {shown} | {row['wer']:.1f} | {delay} | {row['cpu_seconds'] / 60:.0f} |")
+    lines += ["", "| left out | " + " | ".join(results["speakers"]) + " | mean |"]
+    lines.append("|---|" + "---|" * (len(results["speakers"]) + 1))
+    each = [row["exact"] for row in results["speakers"].values()]
+    shares = " | ".join(f"{share:.1f}" for share in [*each, statistics.mean(each)])
+    lines.append(f"| single, % right | {shares} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
