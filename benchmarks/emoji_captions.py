@@ -5,7 +5,8 @@ usage: python benchmarks/emoji_captions.py [--data DIR] [--jobs N] [--only NAME]
 Noto emoji (72 px, Apache 2.0) with their Unicode names, split by the base emoji (the name before the skin tones), so
 that no copy of a test image in another tone is trained on: a tenth of the bases to test on, a tenth to choose the best
 round by, and of the seven couples with two tones each two and one. Of the couples the two tones must be right and in
-order; BLEU and CIDEr are of all images of the test part, most of whose names nobody could know. Writes JSON and prints the table of the README.
+order; BLEU and CIDEr are of all images of the test part, most of whose names nobody could know. Writes JSON and
+prints the table of the README.
 """
 
 import random

@@ -55,17 +55,19 @@ def parts(data: Path, work: Path) -> dict[str, tuple[Path, Path, Path]]:
     test = [one for one in recordings if one.split == "test"]
     learn, held = apart(train)
     found = {
-        "single": tuple(single(work / f"single-{name}", some) for name, some in zip(NAMES, (learn, held, test))),
+        "single": tuple(
+            single(work / f"single-{name}", some) for name, some in zip(NAMES, (learn, held, test), strict=True)
+        ),
         "strings": tuple(
             write_recordings(work / f"strings-{name}", strings(some, count, seed))
-            for name, some, count, seed in zip(NAMES, (learn, held, test), (COUNT, 300, 500), (1, 2, 3))
+            for name, some, count, seed in zip(NAMES, (learn, held, test), (COUNT, 300, 500), (1, 2, 3), strict=True)
         ),
     }
     for speaker in sorted({one.speaker for one in recordings}):
         learn, held = apart([one for one in recordings if one.speaker != speaker])
         left = [one for one in recordings if one.speaker == speaker]
         found[f"speaker {speaker}"] = tuple(
-            single(work / f"{speaker}-{name}", some) for name, some in zip(NAMES, (learn, held, left))
+            single(work / f"{speaker}-{name}", some) for name, some in zip(NAMES, (learn, held, left), strict=True)
         )
     return found  # type: ignore[return-value]
 
