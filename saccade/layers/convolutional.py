@@ -136,12 +136,14 @@ class _Block(nn.Module):
 
 
 def _gate(name: GateName, channels: int) -> nn.Module | None:
+    # The papers' 16 leaves a narrow stage one or two rectified units, which are soon dead.
+    reduction = min(16, max(channels // 8, 1))
     if name == "none":
         return None
     if name == "cbam":
-        return ConvolutionalBlockAttention(channels)
+        return ConvolutionalBlockAttention(channels, reduction)
     if name == "squeeze-excitation":
-        return SqueezeExcitation(channels)
+        return SqueezeExcitation(channels, reduction)
     raise ValueError(f"gates must be none, cbam or squeeze-excitation; got {name!r}")
 
 
@@ -150,14 +152,15 @@ def _shrunk(sizes: Tensor, stride: tuple[int, int]) -> Tensor:
     return (sizes + steps - 1) // steps
 
 
-def check_images(x: Tensor, sizes: Tensor, channels: int) -> Bool[Tensor, "batch height width"]:
-    """The mask of a batch of images.
+def check_images(x: Tensor, sizes: Tensor, channels: int | None = None) -> Bool[Tensor, "batch height width"]:
+    """The mask of a batch of images, of so many channels; None: of any number.
 
     Raises:
         ValueError: axes or channels that do not fit, sizes that are none, or larger than the images.
     """
-    if x.dim() != 4 or x.shape[1] != channels:
-        raise ValueError(f"x must be [batch, {channels}, height, width]; got {list(x.shape)}")
+    if x.dim() != 4 or channels not in (None, x.shape[1]):
+        wanted = "channels" if channels is None else channels
+        raise ValueError(f"x must be [batch, {wanted}, height, width]; got {list(x.shape)}")
     if sizes.shape != (len(x), 2):
         raise ValueError(f"sizes must be [batch, 2] = [{len(x)}, 2]; got {list(sizes.shape)}")
     return masks.places(sizes, *x.shape[2:])
