@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from saccade.layers.backbone import Backbone, load_backbone
 from saccade.models.captioner import Captioner
 from saccade.runs import Run
 from saccade.tasks.base import Figures, Say
@@ -31,8 +32,7 @@ class Caption(WriteTask[CaptionOptions]):
 
     def begin(self, model: Captioner, options: CaptionOptions, codec: WriteCodec, say: Say) -> None:
         """Take the weights of a backbone where the options name some."""
-        if options.backbone_weights is not None:
-            from saccade.layers.backbone import load_backbone
+        if options.backbone_weights is not None and isinstance(model.image, Backbone):
             load_backbone(model.image, Path(options.backbone_weights))
             say(f"the backbone begins with {options.backbone_weights}")
 
