@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from saccade.errors import OptionError
 from saccade.layers.backbone import Backbone, load_backbone
 from saccade.models.captioner import Captioner
 from saccade.runs import Run
@@ -33,7 +34,10 @@ class Caption(WriteTask[CaptionOptions]):
     def begin(self, model: Captioner, options: CaptionOptions, codec: WriteCodec, say: Say) -> None:
         """Take the weights of a backbone where the options name some."""
         if options.backbone_weights is not None and isinstance(model.image, Backbone):
-            load_backbone(model.image, Path(options.backbone_weights))
+            try:
+                load_backbone(model.image, options.backbone_weights)
+            except ValueError as error:
+                raise OptionError(f"--backbone-weights {error}") from None
             say(f"the backbone begins with {options.backbone_weights}")
 
     def learner(self, model: Captioner, options: CaptionOptions, codec: WriteCodec) -> WriteLearner:
