@@ -90,6 +90,9 @@ class Predict:
     """Put a TAB and the answer's log-probability (nats) after it."""
     attention: Annotated[Path | None, arg(metavar="FILE.jsonl")] = None
     """Also write tokens, answers and weights, one JSON object an input."""
+    stream: bool = False
+    """Hear recordings as if they were being spoken, or raw 16-bit mono sound from standard input, and print words as
+    they come; for runs of transcribe that were trained with --streaming."""
     device: str = "cpu"
     """auto, cpu, cuda, cuda:N or mps."""
 

@@ -24,6 +24,11 @@ def predict(command: Predict) -> None:
     """Answer the inputs, in order, as soon as they are there."""
     if command.texts and command.data:
         raise OptionError("--data cannot be given together with texts")
+    if command.stream:
+        from saccade.cli.stream import stream
+
+        stream(command)
+        return
     task, run = task_in(command.run), Run(command.run)
     trained = task.load(command.run, device=command.device)
     with ExitStack() as stack:

@@ -48,7 +48,7 @@ def read_recording(path: Path) -> Recording:
     """A recording from WAV, FLAC or whatever else libsndfile reads.
 
     A WAV whose header says no length, as one that was written into a pipe, is as long as its file. An MP3 is as long
-    as its header says, and one that has none as libsndfile guesses; an Ogg file promises nothing and ends where it ends.
+    as its header says, and one that has none as libsndfile guesses; an Ogg file promises nothing.
 
     Raises:
         DataError: naming the file: it cannot be read, is no recording, ends before its header says, has no samples or

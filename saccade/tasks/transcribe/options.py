@@ -62,3 +62,5 @@ class TranscribeOptions(WriteOptions):
             raise OptionError(f"--streaming needs --attention monotonic or mocha; got {self.attention}")
         if self.normalize == "recording":
             raise OptionError("--streaming needs --normalize training: a recording is not known before its end")
+        if self.deltas:
+            raise OptionError(f"--streaming needs --deltas 0: differences look at frames to come; got {self.deltas}")

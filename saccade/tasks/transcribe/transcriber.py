@@ -130,6 +130,16 @@ class Transcriber(WriteTrained[Transcript]):
             raise DataError(f"{path}: expected {expected}; got {features.shape[1]}")
         return features
 
+    def written(
+        self, arrays: Sequence[NDArray[Any]], *, beam: int = 1, share: float | None = None
+    ) -> list[list[Found]]:
+        """The texts for arrays; a streaming model that takes each best token does so as it listens, without CTC, whose
+        probability of a beginning is known at the end.
+        """
+        if share is None and beam == 1 and self.options.streaming:
+            share = 0.0
+        return super().written(arrays, beam=beam, share=share)
+
     def real_slots(self, weights: Tensor, batch: Tensor, size: Tensor) -> Tensor:
         """The first slots, as many as the recording's frames make."""
         slots = int(self.model.encoder.halved(size)[0])
