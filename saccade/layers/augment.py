@@ -66,12 +66,13 @@ class RandomWarp(nn.Module):
         # Drawn where the generator is that a run keeps and restores.
         drawn = (2 * torch.rand(len(x), 5) - 1) * torch.tensor(self.limits)
         sizes = sizes.to(x.device)
-        places = _sources(drawn.to(x.device), sizes, *x.shape[2:])
+        places = _sources(drawn.to(x.device, precise(x).dtype), sizes, *x.shape[2:])
         last = (sizes - 1)[:, None, None]
         inside = places.clamp(min=0).minimum(last)
         ends = torch.tensor(x.shape[2:], device=x.device).sub(1).clamp(min=1)
         grid = (2 * inside / ends - 1).flip(-1)  # grid_sample wants the column first
-        warped = grid_sample(precise(x), grid.to(precise(x).dtype), align_corners=True)
+        # Rounding may reach a hair beyond the last place.
+        warped = grid_sample(precise(only_places(x, mask)), grid, align_corners=True)
         if self.fill is not None:
             outside = ((places < -0.5) | (places > last + 0.5)).any(-1)
             warped = warped.masked_fill(outside[:, None], self.fill)

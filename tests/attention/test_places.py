@@ -41,7 +41,7 @@ def image() -> Tensor:
 
 
 def called(module: nn.Module, x: Tensor, rows: slice, mask: Tensor | None) -> tuple[Tensor, ...]:
-    query = torch.randn(BATCH, QUERY, dtype=torch.float64, generator=torch.Generator().manual_seed(3))[rows]
+    query = torch.randn(BATCH, QUERY, dtype=torch.float64, generator=torch.Generator().manual_seed(3))[rows].to(x.dtype)
     return module(x, query, mask=mask) if isinstance(module, SpatialChannelAttention) else module(x, mask=mask)
 
 
