@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from saccade.layers import CellName
 from saccade.layers.pyramidal import PyramidalEncoder
-from saccade.layers.standardize import Standardize
 from saccade.layers.specaugment import SpecAugment
+from saccade.layers.standardize import Standardize
 from saccade.models.writer import Slots, Writer, WritingConfig, slots_of
 
 

@@ -1,5 +1,6 @@
 """The task of saying what an image shows, or what a line of text says."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ class Caption(WriteTask[CaptionOptions]):
     def array(self, path: Path, options: CaptionOptions) -> NDArray[Any]:
         """An image, scaled to fit."""
         return image_of(path, options)
+
+    def kind(self, paths: Sequence[Path]) -> str:
+        """Images, whatever their names."""
+        return self.noun
 
     def new_model(self, options: CaptionOptions, codec: WriteCodec) -> Captioner:
         """An untrained captioner."""
