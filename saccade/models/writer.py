@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from saccade import masks
 from saccade.attention.build import build_visual
 from saccade.attention.none import NoAttention
+from saccade.layers import Order
 from saccade.models.decoder import DecoderConfig, Forced, RecurrentDecoder
 from saccade.models.transformerdecoder import TransformerWriter, WriterConfig
 
@@ -22,6 +23,8 @@ class WritingConfig:
     attention: str
     """A name of `saccade.attention.catalogue`, `visual` with or without a normaliser, `sca-cnn` or none."""
     decoder: Literal["lstm", "gru", "transformer", "none"]
+    attend: Order
+    """Whether a recurrent decoder attends before its cell takes a step, or after."""
     embedding: int
     hidden: int
     layers: int
@@ -144,6 +147,7 @@ def _decoder(dim: int, writing: WritingConfig) -> RecurrentDecoder | Transformer
             layers=writing.layers,
             dropout=writing.dropout,
             memory=dim,
+            attend=writing.attend,
         ),
         attend,
     )

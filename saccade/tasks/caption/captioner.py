@@ -121,6 +121,7 @@ def new_model(options: CaptionOptions, codec: WriteCodec) -> Captioner:
                 vocab=codec.vocabulary.size,
                 attention=options.attention,
                 decoder=options.decoder,
+                attend=options.attend,
                 embedding=options.embedding,
                 hidden=options.hidden,
                 layers=options.layers,

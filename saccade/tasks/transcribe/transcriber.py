@@ -96,6 +96,7 @@ def new_model(options: TranscribeOptions, codec: WriteCodec) -> Recognizer:
                 vocab=codec.vocabulary.size,
                 attention=options.attention,
                 decoder=options.decoder,
+                attend=options.attend,
                 embedding=options.embedding,
                 hidden=options.hidden,
                 layers=options.layers,
