@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from saccade.layers.hierarchical import alike
 from saccade.lens import heads
-from saccade.lens.answers import Foreseen, Judged, Looked, Tagged, Written
+from saccade.lens.answers import Captioned, Foreseen, Judged, Looked, Tagged, Transcribed, Written
 from saccade.lens.capture.seen import Seen
 from saccade.lens.capture.site import Site
 from saccade.lens.heads import Layers, Top, layers
@@ -20,8 +20,9 @@ def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
     """What every attention looked at while a model gave one answer, for `saccade.draw`.
 
     Axes as long as the answer's tokens are labelled with them, all others with places (the patches of a series, the
-    pieces of words). A document's sentences, and a series' variables where each is read by itself, are sites of their
-    own; the steps of a decoder are rows of one.
+    pieces of words, the frames of a recording); an image's cells are labelled with their row and column. A document's
+    sentences, and a series' variables where each is read by itself, are sites of their own; the steps of a decoder are
+    rows of one.
 
     Args:
         seen: of `look` around that answer alone, greedy where it was written.
@@ -41,7 +42,7 @@ def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
 def _sites(seen: Seen, name: str, sites: Sequence[Site], answer: Looked) -> list[heads.Site]:
     """What one module looked at: a site for each sequence."""
     steps = {site.shape[:1] + site.shape[2:] for site in sites} == {(1, 1, sites[0].shape[3])}
-    if isinstance(answer, Written) and steps:
+    if isinstance(answer, Written | Captioned | Transcribed) and steps:
         each = seen.drawing(sites=[site.name for site in sites], measures=()).sites
         whole = each[0]._replace(weights=np.concatenate([np.asarray(one.weights) for one in each], 1))
         return [_labelled(whole._replace(name=name), list(_slots(answer, None)), answer, square=False)]
@@ -87,7 +88,10 @@ def _slots(answer: Looked, sentence: int | None) -> Iterator[Labels]:
         if sentence is not None:
             yield answer.source[sentence]
         yield [f"sentence {number}" for number in range(1, len(answer.source) + 1)]
-    else:
+    elif isinstance(answer, Captioned):
+        if answer.weights is not None:
+            yield [f"({row + 1}, {column + 1})" for row, column in np.ndindex(answer.weights.shape[1:])]
+    elif not isinstance(answer, Transcribed):
         yield answer.source
 
 
@@ -97,7 +101,7 @@ def _rows(answer: Looked, slots: Labels | None, square: bool) -> Iterator[Labels
         yield [f"{word}/{tag}" for word, tag in zip(answer.source, answer.tags, strict=True)]
     if square and slots is not None:
         yield slots
-    elif isinstance(answer, Written):
+    elif isinstance(answer, Written | Captioned | Transcribed):
         yield answer.target
     elif isinstance(answer, Foreseen) and answer.targets:
         yield [f"+{step}" for step in range(1, len(answer.values) + 1)]
