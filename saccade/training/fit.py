@@ -40,7 +40,7 @@ def train(
     """Train on a person's files, as `saccade train` does: the options say which task.
 
     Args:
-        options: TranslateOptions, ClassifyOptions, TagOptions or RegressOptions.
+        options: TranslateOptions, ClassifyOptions, TagOptions, RegressOptions, CaptionOptions or TranscribeOptions.
         train: the files to train on.
         out: folder of the run: new or empty.
         valid: files to validate on; without them a part of `train` is held out.
@@ -48,7 +48,7 @@ def train(
         device: auto, cpu, cuda, cuda:N or mps.
 
     Returns:
-        the trained model: a Translator, TextClassifier, WordTagger or Regressor.
+        the trained model: a Translator, TextClassifier, WordTagger, Regressor, ImageCaptioner or Transcriber.
 
     Raises:
         SaccadeError: a mistake in the data, the options or the folder.
