@@ -16,7 +16,7 @@ from typing import Any
 from provenance import provenance
 
 from saccade.errors import SaccadeError
-from saccade.tasks.base import Start
+from saccade.tasks.base import Searching, Start
 from saccade.tasks.course import Course
 from saccade.tasks.load import task_of
 
@@ -44,10 +44,17 @@ def train(
     valid: Sequence[Path],
     tests: dict[str, Sequence[Path]],
     columns: Sequence[str] = (),
+    *,
+    beam: int = 1,
+    measure: Callable[[Any], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Train as the command line would, and measure on each test: figures, seconds and peak memory of this process.
 
     `cpu_seconds` are those that a core was busy, which trainings side by side and a busy machine change little.
+
+    Args:
+        beam: hypotheses that are kept while a text is searched for.
+        measure: measures something else on the trained model.
     """
     import torch
 
@@ -65,12 +72,15 @@ def train(
         trained = fit(Path(folder) / "run", options, Start(files(train), files(valid)), device="cpu")
         seconds, busy = time.perf_counter() - started, time.process_time() - busy
         config = json.loads((Path(folder) / "run" / "config.json").read_text())
-        figures = {name: vars(trained.evaluate(files(paths))) for name, paths in tests.items()}
+        how = {"beam": beam} if isinstance(trained, Searching) else {}
+        figures = {name: vars(trained.evaluate(files(paths), **how)) for name, paths in tests.items()}
+        more = {} if measure is None else {"measured": measure(trained)}
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
     return {
         "validation": config["scores"],
         "tests": figures,
+        **more,
         "seconds": round(seconds, 1),
         "cpu_seconds": round(busy, 1),
         "peak_mib": round(megabytes),

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from saccade.attention.windows import LocalMonotonic, LocalPredictive
     from saccade.data.labelled import LabelledFile
+    from saccade.data.listed import ListFile
     from saccade.data.pairs import PairFile
     from saccade.data.seriescorpus import SeriesFile
     from saccade.data.tagged import TaggedFile
@@ -75,6 +76,8 @@ if TYPE_CHECKING:
     from saccade.models.classifier import Classifier
     from saccade.models.forecaster import Forecaster
     from saccade.models.tagger import Tagger
+    from saccade.tasks.caption.captioner import ImageCaptioner
+    from saccade.tasks.caption.options import CaptionOptions
     from saccade.tasks.classify.classifier import TextClassifier
     from saccade.tasks.classify.options import ClassifyOptions
     from saccade.tasks.load import load
@@ -82,6 +85,8 @@ if TYPE_CHECKING:
     from saccade.tasks.regress.regressor import Regressor
     from saccade.tasks.tag.options import TagOptions
     from saccade.tasks.tag.tagger import WordTagger
+    from saccade.tasks.transcribe.options import TranscribeOptions
+    from saccade.tasks.transcribe.transcriber import Transcriber
     from saccade.tasks.translate.options import TranslateOptions
     from saccade.tasks.translate.translator import Translator
     from saccade.training.fit import train
@@ -94,6 +99,7 @@ _WHERE = {
     "BagPooling": "attention.pooling",
     "BlockGated": "attention.gates",
     "BucketedBias": "attention.positions",
+    "CaptionOptions": "tasks.caption.options",
     "ChannelGate": "attention.gates",
     "CharacterEncoder": "layers.characters",
     "Classifier": "models.classifier",
@@ -117,9 +123,11 @@ _WHERE = {
     "GaussianMixtureV2bAttention": "attention.mixture",
     "GeneralAttention": "attention.multiplicative",
     "HierarchicalEncoder": "layers.hierarchical",
+    "ImageCaptioner": "tasks.caption.captioner",
     "LabelledFile": "data.labelled",
     "LearnedPositions": "layers.positions",
     "LinearAttention": "attention.linear",
+    "ListFile": "data.listed",
     "LocalMonotonic": "attention.windows",
     "LocalPredictive": "attention.windows",
     "LocationAttention": "attention.location",
@@ -153,6 +161,8 @@ _WHERE = {
     "Tagger": "models.tagger",
     "TanhSumAttention": "attention.additive",
     "TextClassifier": "tasks.classify.classifier",
+    "TranscribeOptions": "tasks.transcribe.options",
+    "Transcriber": "tasks.transcribe.transcriber",
     "TransformerDecoder": "layers.transformer",
     "TransformerDecoderLayer": "layers.transformer",
     "TransformerEncoder": "layers.transformer",
@@ -197,6 +207,7 @@ __all__ = [
     "BagPooling",
     "BlockGated",
     "BucketedBias",
+    "CaptionOptions",
     "ChannelGate",
     "CharacterEncoder",
     "Classifier",
@@ -220,9 +231,11 @@ __all__ = [
     "GaussianMixtureV2bAttention",
     "GeneralAttention",
     "HierarchicalEncoder",
+    "ImageCaptioner",
     "LabelledFile",
     "LearnedPositions",
     "LinearAttention",
+    "ListFile",
     "LocalMonotonic",
     "LocalPredictive",
     "LocationAttention",
@@ -256,6 +269,8 @@ __all__ = [
     "Tagger",
     "TanhSumAttention",
     "TextClassifier",
+    "TranscribeOptions",
+    "Transcriber",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",

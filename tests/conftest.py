@@ -168,6 +168,117 @@ def marked_run(tmp_path_factory: pytest.TempPathFactory, marked: tuple[Path, Pat
     return _fitted(tmp_path_factory.mktemp("runs") / "marked", options, marked)
 
 
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (40, 40, 230)}
+BARS = {"a": (1, 0, 0), "b": (0, 1, 0), "c": (1, 0, 1), "d": (1, 1, 1)}
+
+
+def paint(left: str, right: str, height: int = 16, width: int = 24) -> np.ndarray:
+    """An image of two coloured squares on white."""
+    image = np.full((height, width, 3), 255, np.uint8)
+    size = height // 2
+    image[height // 4 :][:size, width // 12 :][:, :size] = COLOURS[left]
+    image[height // 4 :][:size, width - width // 12 - size : width - width // 12] = COLOURS[right]
+    return image
+
+
+def draw_line(text: str) -> np.ndarray:
+    """A line of text, in letters of three bars, 6 x 12 pixels each: top, middle, bottom."""
+    image = np.full((12, 6 * len(text) + 2, 3), 255, np.uint8)
+    for place, letter in enumerate(text):
+        for bar, black in enumerate(BARS[letter]):
+            if black:
+                image[4 * bar : 4 * bar + 3, 6 * place + 1 : 6 * place + 5] = 0
+    return image
+
+
+TONES = {"low": 300, "mid": 900, "high": 2500}
+
+
+def tones(words: list[str], rate: int = 8000, noise: int = 0) -> np.ndarray:
+    """A sound of a tone a word, with a pause after each."""
+    time = np.arange(int(0.12 * rate)) / rate
+    parts = [np.append(0.3 * np.sin(2 * np.pi * TONES[word] * time), np.zeros(int(0.04 * rate))) for word in words]
+    sound = np.concatenate(parts)
+    return sound + 0.01 * np.random.default_rng(noise).normal(size=len(sound))
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of 90 images of two squares with what they show: `red left blue right`; beside it the images."""
+    from PIL import Image
+
+    rng, folder = random.Random(1), tmp_path_factory.mktemp("painted")
+    lines = []
+    for n in range(90):
+        left, right = rng.choice(list(COLOURS)), rng.choice(list(COLOURS))
+        Image.fromarray(paint(left, right, 16 + n % 3, 24 - n % 5)).save(folder / f"{n}.png")
+        lines.append(f"{n}.png\t{left} left {right} right\n")
+    (folder / "list.tsv").write_text("".join(lines), "utf-8")
+    return folder / "list.tsv"
+
+
+@pytest.fixture(scope="session")
+def lines_of_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of 120 images of lines of text in four letters, one to five of them."""
+    from PIL import Image
+
+    rng, folder = random.Random(2), tmp_path_factory.mktemp("lines")
+    lines = []
+    for n in range(120):
+        text = "".join(rng.choices("abcd", k=rng.randint(1, 5)))
+        Image.fromarray(draw_line(text)).save(folder / f"{n}.png")
+        lines.append(f"{n}.png\t{text}\n")
+    (folder / "list.tsv").write_text("".join(lines), "utf-8")
+    return folder / "list.tsv"
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of 90 recordings of one to four tones, with the words for them."""
+    soundfile = pytest.importorskip("soundfile", reason="needs soundfile: pip install 'saccade[audio]'")
+    rng, folder = random.Random(3), tmp_path_factory.mktemp("sounds")
+    lines = []
+    for n in range(90):
+        words = rng.choices(list(TONES), k=rng.randint(1, 4))
+        soundfile.write(folder / f"{n}.wav", tones(words, noise=n), 8000)
+        lines.append(f"{n}.wav\t{' '.join(words)}\n")
+    (folder / "list.tsv").write_text("".join(lines), "utf-8")
+    return folder / "list.tsv"
+
+
+CAPTION = {"height": 16, "width": 24, "filters": 8, "halvings": 2, "embedding": 8, "hidden": 16, "batch_size": 8}
+LINES = {"read": "columns", "level": "char", "attention": "additive", "ctc": 0.5, "height": 12, "width": 0, "halvings": 1}
+TRANSCRIBE = {"level": "word", "rate": 8000, "mels": 16, "embedding": 8, "hidden": 16, "batch_size": 8}
+TRANSCRIBE |= {"encoder_layers": 2, "halvings": 1, "masks": 0, "ctc": 0.5}
+
+
+@pytest.fixture(scope="session")
+def caption_run(tmp_path_factory: pytest.TempPathFactory, painted: Path) -> Path:
+    """A captioner of the painted images; read it, do not change it."""
+    from saccade.tasks.caption.options import CaptionOptions
+
+    options = CaptionOptions(**CAPTION, epochs=25, learning_rate=0.01, dropout=0.0)
+    return _fitted(tmp_path_factory.mktemp("runs") / "painted", options, (painted,))
+
+
+@pytest.fixture(scope="session")
+def line_run(tmp_path_factory: pytest.TempPathFactory, lines_of_text: Path) -> Path:
+    """A reader of lines of text; read it, do not change it."""
+    from saccade.tasks.caption.options import CaptionOptions
+
+    options = CaptionOptions(**{**CAPTION, **LINES}, epochs=20, learning_rate=0.01, dropout=0.0)
+    return _fitted(tmp_path_factory.mktemp("runs") / "lines", options, (lines_of_text,))
+
+
+@pytest.fixture(scope="session")
+def transcribe_run(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> Path:
+    """A recogniser of tones; read it, do not change it."""
+    from saccade.tasks.transcribe.options import TranscribeOptions
+
+    options = TranscribeOptions(**TRANSCRIBE, epochs=20, learning_rate=0.01, dropout=0.0)
+    return _fitted(tmp_path_factory.mktemp("runs") / "sounds", options, (sounds,))
+
+
 @pytest.fixture(scope="session")
 def keras() -> ModuleType:
     """Keras on PyTorch, where it is installed."""

@@ -7,6 +7,7 @@ from saccade.attention.base import Attention
 from saccade.attention.catalogue import parse
 from saccade.attention.content import ContentAttention
 from saccade.attention.feedback import CoverageAttention, LocationSensitiveAttention
+from saccade.attention.images import VisualAttention
 from saccade.attention.location import FixedSlotAttention, LocationAttention
 from saccade.attention.mixture import GaussianMixtureAttention, GaussianMixtureV2bAttention
 from saccade.attention.mocha import MonotonicChunkwiseAttention
@@ -25,7 +26,9 @@ from saccade.attention.pooling import (
 from saccade.attention.poolings import check_pooling, check_self_attention
 from saccade.attention.selfattention import SelfAttention
 from saccade.attention.similarity import CosineAttention, GaussianKernelAttention
+from saccade.attention.spatialchannel import SpatialChannelReading
 from saccade.attention.unweighted import LastPooling, MeanPooling
+from saccade.attention.visual import parse_visual
 from saccade.attention.windows import LocalMonotonic, LocalPredictive, Window
 from saccade.normalizers import (
     Argmax,
@@ -102,6 +105,26 @@ def build(
     elif parts.window == "local-p":
         window = LocalPredictive(query_dim, hidden_dim, half_width)
     return _content(parts.mechanism, (query_dim, key_dim, hidden_dim), slots, normalizer, window)
+
+
+def build_visual(
+    name: str, *, query_dim: int, key_dim: int, hidden_dim: int, slots: int = 1000, half_width: int = 10
+) -> Attention:
+    """What a decoder looks at the regions of an image with: see `saccade.attention.visual`. Arguments as for `build`.
+
+    Raises:
+        ValueError: an unknown name, parts that do not combine, or widths that do not fit.
+
+    >>> build_visual("visual+sparsemax", query_dim=4, key_dim=6, hidden_dim=5).normalizer
+    Sparsemax()
+    """
+    parts = parse_visual(name)
+    match parts.mechanism:
+        case "visual":
+            return VisualAttention(query_dim, key_dim, hidden_dim, normalizer=_NORMALIZERS[parts.normalizer]())
+        case "sca-cnn":
+            return SpatialChannelReading(query_dim, key_dim, hidden_dim)
+    return build(name, query_dim=query_dim, key_dim=key_dim, hidden_dim=hidden_dim, slots=slots, half_width=half_width)
 
 
 def build_pooling(name: str, dim: int, *, hidden_dim: int, hops: int) -> nn.Module:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from saccade.attention.base import check_alike
 from saccade.attention.results import Gated, exportable
@@ -74,7 +75,7 @@ def only_places(x: Image, mask: Places | None) -> Image:
     if mask.dtype != torch.bool or mask.shape != wanted:
         came = f"{mask.dtype} {list(mask.shape)}"
         raise ValueError(f"mask must be boolean [batch, height, width] = {list(wanted)}; got {came}")
-    return x.masked_fill(~mask[:, None], 0.0)
+    return torch.where(mask[:, None], x, 0.0)  # masked_fill would forget that channels may be last in memory
 
 
 def mean_of_places(x: Image, mask: Places | None = None) -> Float[Tensor, "batch channels"]:
@@ -98,20 +99,34 @@ def most_of_places(x: Image, mask: Places | None = None) -> Float[Tensor, "batch
 def norm_of_places(norm: nn.BatchNorm2d, x: Image, mask: Places | None) -> Image:
     """Batch normalisation that learns what it knows of real places alone, so that padding does not dilute it.
 
-    One place has no deviation: there it goes by what it has learned before.
+    What comes out where there is no place is to be hidden. One place has no deviation: there, and in evaluation, it
+    goes by what it has learned before.
     """
-    if not norm.training:
-        normed: Tensor = norm(x)
-    elif mask is None and x.numel() > x.shape[1]:
-        normed = norm(x)
-    elif mask is not None and int(mask.sum()) > 1:
-        last = x.permute(0, 2, 3, 1)
-        found = norm(last[mask].t()[None, :, :, None])  # [1, channels, places, 1]
-        normed = last.new_zeros(last.shape, dtype=found.dtype).masked_scatter(mask[..., None], found[0, :, :, 0].t())
-        normed = normed.permute(0, 3, 1, 2)
-    else:
-        known = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-        normed = nn.functional.batch_norm(x, *known, eps=norm.eps)
+    count = x.numel() // x.shape[1] if mask is None else int(mask.sum()) if norm.training else 0
+    if norm.training and count > 1:
+        normed: Tensor = norm(x) if mask is None else _norm_of_some(norm, x, mask, count)
+        return normed
+    return batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
+def _norm_of_some(norm: nn.BatchNorm2d, x: Image, mask: Places, count: int) -> Image:
+    """PyTorch's own kernel over all places, where those that are none hold the mean of the others.
+
+    Then the mean of all is that of the real ones, and their variance r times that of the real ones, r of the places
+    being real: `sqrt(r) (x - m) / sqrt(r v + r eps) = (x - m) / sqrt(v + eps)`.
+    """
+    places = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    share = count / len(places)
+    mean = torch.mv(places.t(), mask.flatten().to(x.dtype) / count)
+    x = torch.where(mask[:, None], x, mean.to(x.dtype)[:, None, None])
+    known = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+    now = torch.zeros_like(known[0]), torch.ones_like(known[1])
+    weight, eps = norm.weight * share**0.5, norm.eps * share
+    normed = batch_norm(x, *now, weight, norm.bias, training=True, momentum=1.0, eps=eps)
+    assert norm.momentum is not None
+    known[0].lerp_(now[0], norm.momentum)
+    known[1].lerp_(now[1] * ((len(places) - 1) / (count - 1)), norm.momentum)  # both unbiased, as PyTorch keeps it
+    norm.get_buffer("num_batches_tracked").add_(1)
     return normed
 
 

@@ -10,7 +10,7 @@ from saccade import kernels, normalizers
 from saccade.attention.additive import AdditiveAttention
 from saccade.attention.base import Asked, check_alike
 from saccade.attention.fused import fused_multihead
-from saccade.attention.gates import BlockGated, Image, check_image, mean_of_places
+from saccade.attention.gates import BlockGated, Image, Places, check_image, mean_of_places, only_places
 from saccade.attention.results import Attended, Memory
 from saccade.errors import at_least_one
 from saccade.normalizers import Normalizer, softmax
@@ -98,35 +98,40 @@ class SpatialChannelAttention(nn.Module):
         self.place_query = nn.Linear(query_dim, hidden_dim, bias=False)
         self.channel_score, self.place_score = nn.Linear(hidden_dim, 1), nn.Linear(hidden_dim, 1)
 
-    def forward(self, x: Image, query: Float[Tensor, "batch query_dim"]) -> BlockGated:
-        """Weigh an image `[batch, channels, height, width]` for queries `[batch, query_dim]`.
+    def forward(self, x: Image, query: Float[Tensor, "batch query_dim"], *, mask: Places | None = None) -> BlockGated:
+        """Weigh an image for queries; the weights of channels, and those of places, sum to one.
 
-        The weights of channels, and those of places, sum to one.
+        Args:
+            x: the image, `[batch, channels, height, width]`.
+            query: `[batch, query_dim]`.
+            mask: boolean `[batch, height, width]`, True = there is a place; None: everywhere. What pads the image has
+                no influence, and comes out as zero, image and weights.
 
         Raises:
-            ValueError: axes, widths, dtypes or devices that do not fit.
+            ValueError: axes, widths, dtypes or devices that do not fit, a mask of another shape.
         """
         check_image(self, x, self.channels)
         if query.shape != (len(x), self.query_dim):
             expected = f"[batch, query_dim] = [{len(x)}, {self.query_dim}]"
             raise ValueError(f"query must be {expected}; got {list(query.shape)}")
         check_alike("query", query, "x", x)
+        x = only_places(x, mask)
         if self.order == "channel-spatial":
-            channel = self._channel(x, query)
-            place = self._place(x * channel, query)
+            channel = self._channel(x, query, mask)
+            place = self._place(x * channel, query, mask)
         else:
-            place = self._place(x, query)
-            channel = self._channel(x * place, query)
+            place = self._place(x, query, mask)
+            channel = self._channel(x * place, query, mask)
         return BlockGated(x * channel * place, channel, place)
 
-    def _channel(self, x: Tensor, query: Tensor) -> Tensor:
-        hidden = torch.tanh(self.of_channel(mean_of_places(x)[..., None]) + self.channel_query(query)[:, None])
+    def _channel(self, x: Tensor, query: Tensor, mask: Tensor | None) -> Tensor:
+        hidden = torch.tanh(self.of_channel(mean_of_places(x, mask)[..., None]) + self.channel_query(query)[:, None])
         weights = softmax(precise(self.channel_score(hidden))[..., 0], None)
         return weights[..., None, None].to(x.dtype)
 
-    def _place(self, x: Tensor, query: Tensor) -> Tensor:
+    def _place(self, x: Tensor, query: Tensor, mask: Tensor | None) -> Tensor:
         hidden = torch.tanh(self.of_place(regions(x)) + self.place_query(query)[:, None])
-        weights = softmax(precise(self.place_score(hidden))[..., 0], None)
+        weights = softmax(precise(self.place_score(hidden))[..., 0], None if mask is None else mask.flatten(1))
         return weights.view(len(x), 1, *x.shape[2:]).to(x.dtype)
 
 

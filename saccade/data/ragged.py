@@ -52,7 +52,8 @@ class RaggedArrays:
         self.fingerprint = digest.hexdigest()
         self.shapes: NDArray[np.int64] = np.array(shapes, np.int64).reshape(-1, axes - 1)
         self._offsets = np.cumsum([0, *(self.shapes.prod(1) * self._dim)], dtype=np.int64)
-        self._numbers: NDArray[Any] = np.memmap(path, dtype, "r") if self._offsets[-1] else np.empty(0, dtype)
+        # A plain view of the map: slices of np.memmap itself are slow.
+        self._numbers: NDArray[Any] = np.asarray(np.memmap(path, dtype, "r") if self._offsets[-1] else [], dtype)
 
     def __len__(self) -> int:
         return len(self.shapes)

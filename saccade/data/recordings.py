@@ -48,7 +48,7 @@ def read_recording(path: Path) -> Recording:
     """A recording from WAV, FLAC or whatever else libsndfile reads.
 
     A WAV whose header says no length, as one that was written into a pipe, is as long as its file. An MP3 is as long
-    as its header says, and one that has none as libsndfile guesses; an Ogg file promises nothing and ends where it ends.
+    as its header says, and one that has none as libsndfile guesses; an Ogg file promises nothing.
 
     Raises:
         DataError: naming the file: it cannot be read, is no recording, ends before its header says, has no samples or
@@ -135,13 +135,12 @@ class FrontEnd:
     """What stands between a file and the frames that a model reads.
 
     rate:      of the sound that is heard; recordings of another rate are resampled to it.
-    mels:      the width of a frame: bands of a recording, or numbers in a row of features.
-    kind:      what the files are.
+    mels:      bands of a frame of a recording; features are as wide as they are.
     window:    seconds that a frame of a recording sees.
     hop:       seconds from one frame to the next.
     deltas:    how many orders of differences over time are appended: 0, 1 or 2.
     normalize: "recording": each number of the frames has mean 0 and variance 1 over each file; "training": over all
-               training files, which is the caller's, with `Moments`; "none".
+               training files, which is the caller's (`saccade.data.scaling`); "none".
 
     Raises:
         OptionError: another number of deltas, another way to normalise.
@@ -150,7 +149,6 @@ class FrontEnd:
 
     rate: int
     mels: int = LogMel.mels
-    kind: Kind = "recordings"
     window: float = LogMel.window
     hop: float = LogMel.hop
     deltas: int = 0
@@ -161,13 +159,11 @@ class FrontEnd:
             raise OptionError(f"--deltas must be 0, 1 or 2; got {self.deltas}")
         if self.normalize not in ("recording", "training", "none"):
             raise OptionError(f"--normalize must be of recording, training, none; got {self.normalize!r}")
-        if self.kind == "recordings":
-            self.logmel()
-        at_least_one({"mels": self.mels})
+        self.logmel()
 
     @property
     def dim(self) -> int:
-        """The width of a frame, with its deltas."""
+        """The width of a frame of a recording, with its deltas."""
         return self.mels * (1 + self.deltas)
 
     def logmel(self) -> LogMel:
@@ -176,21 +172,15 @@ class FrontEnd:
 
 
 def features_of(path: Path, front: FrontEnd) -> Array:
-    """The frames of a file, float32 `[time, dim]`.
+    """The frames of a file, float32 `[time, dim]`: those in a `.npy`, or those of a recording.
 
     Raises:
-        DataError: a file that is not what `front` says, or features of another width.
+        DataError: a file that cannot be read.
         MissingExtraError: no soundfile.
     """
-    if kind_of([path]) != front.kind:
-        raise DataError(f"{path}: expected {front.kind} as in the other files; got {kind_of([path])}")
-    if front.kind == "features":
-        frames = read_features(path)
-        if frames.shape[1] != front.mels:
-            raise DataError(f"{path}: expected features of [time, {front.mels}]; got {list(frames.shape)}")
-    else:
-        frames = frames_of(read_recording(path), front)
-    return finished(frames, front)
+    if kind_of([path]) == "features":
+        return finished(read_features(path), front)
+    return finished(frames_of(read_recording(path), front), front)
 
 
 def frames_of(recording: Recording, front: FrontEnd) -> Array:
@@ -223,37 +213,3 @@ def deltas(features: NDArray[np.floating], width: int = 2) -> Array:
     for j in range(1, width + 1):
         slope += j * (padded[width + j :][:time] - padded[width - j :][:time])
     return slope / np.float32(2 * sum(j * j for j in range(1, width + 1)))
-
-
-class Moments:
-    """Mean and deviation of frames that come file by file (Chan et al. 1979), in float64.
-
-    >>> moments = Moments()
-    >>> moments.add(np.array([[1.0, 5.0]])); moments.add(np.array([[3.0, 5.0]]))
-    >>> moments.scaler()
-    Scaler(mean=array([2., 5.]), std=array([1., 1.]))
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._mean = self._squares = np.zeros(1)
-
-    def add(self, frames: NDArray[np.floating]) -> None:
-        """Count in some frames `[time, dim]`."""
-        mean = frames.mean(0, dtype=np.float64)
-        squares = np.square(frames - mean).sum(0)
-        count, apart = self.count + len(frames), mean - self._mean
-        self._squares = self._squares + squares + apart**2 * (self.count * len(frames) / count)
-        self._mean = self._mean + apart * (len(frames) / count)
-        self.count = count
-
-    def scaler(self) -> Scaler:
-        """The scale of all of them; a number that never changed has a deviation of 1.
-
-        Raises:
-            ValueError: there were none.
-        """
-        if not self.count:
-            raise ValueError("moments must be of at least one frame; got none")
-        std = np.sqrt(self._squares / self.count)
-        return Scaler(self._mean, np.where(std > 1e-9 * np.abs(self._mean), std, 1.0))

@@ -117,7 +117,8 @@ class SinusoidalPositions2d(nn.Module):
         rows, columns = (
             sinusoids(torch.arange(size, device=x.device), self.dim // 2, dtype=wide.dtype) for size in x.shape[1:3]
         )
-        waves = torch.cat(torch.broadcast_tensors(rows[:, None], columns[None]), -1)[None]
+        shape = (len(rows), len(columns), -1)
+        waves = torch.cat([rows[:, None].expand(shape), columns[None].expand(shape)], -1)[None]
         return (wide + (waves if mask is None else waves * mask[..., None])).to(x.dtype)
 
 

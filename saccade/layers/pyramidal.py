@@ -84,7 +84,8 @@ class PyramidalEncoder(nn.Module):
             raise ValueError(f"hidden_dim must be even, half for each direction; got {hidden_dim}")
         kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
         widths = [input_dim] + [hidden_dim * (2 if index < halvings else 1) for index in range(layers - 1)]
-        self.cell, self.hidden_dim, self.halvings, self.directions = cell, hidden_dim, halvings, directions
+        self.cell, self.input_dim, self.hidden_dim = cell, input_dim, hidden_dim
+        self.halvings, self.directions = halvings, directions
         self.layers = nn.ModuleList(
             kind(width, hidden_dim // directions, batch_first=True, bidirectional=directions == 2) for width in widths
         )
@@ -94,7 +95,8 @@ class PyramidalEncoder(nn.Module):
 
     def halved(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         """How many states come out of so many steps: `ceil(length / 2^halvings)`."""
-        return -(-lengths // 2**self.halvings)
+        halved: Tensor = (lengths + 2**self.halvings - 1) // 2**self.halvings
+        return halved
 
     def forward(self, x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Pyramid:
         """Encode `x`, `[batch, time, input_dim]`, of which the first `lengths[b] >= 1` steps are real."""
@@ -103,7 +105,7 @@ class PyramidalEncoder(nn.Module):
         for index, layer in enumerate(self.layers):
             x = self.dropout(encoded.states) if index else x
             if 1 <= index <= self.halvings:
-                x, lengths = joined(x), -(-lengths // 2)
+                x, lengths = joined(x), (lengths + 1) // 2
             encoded = run(layer, x, lengths)
         return Pyramid(*encoded, lengths)
 
@@ -132,8 +134,8 @@ class PyramidalEncoder(nn.Module):
 
     def finish(self, state: PyramidState) -> Float[Tensor, "batch less dim"]:
         """The states that were waiting for a neighbour; there is none."""
-        x = state.hidden[0].new_zeros(state.hidden[0].shape[1], 0, self.layers[0].input_size)
-        return self._heard(x, state, ended=True)[0]
+        nothing = state.hidden[0].new_zeros(state.hidden[0].shape[1], 0, self.input_dim)
+        return self._heard(nothing, state, ended=True)[0]
 
     def _heard(self, x: Tensor, state: PyramidState, *, ended: bool) -> tuple[Tensor, PyramidState]:
         hidden, cell, waiting = [], [], []

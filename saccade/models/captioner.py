@@ -1,11 +1,14 @@
 """Images to text: Show, Attend and Tell, and lines of text read column by column."""
 
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from saccade.layers.augment import RandomWarp
+from saccade.layers.backbone import Backbone
 from saccade.layers.convolutional import ConvolutionalEncoder, columns
 from saccade.layers.positions import SinusoidalPositions2d
 from saccade.layers.recurrent import BidirectionalEncoder
@@ -50,7 +53,7 @@ class Captioner(Writer):
     a map's rows are joined and a bidirectional network goes over the columns, so that the image is a sequence from left
     to right, for which CTC can be trained too.
 
-    >>> writing = WritingConfig(9, "visual", "lstm", 4, 8, 1, 1, 0.0, ctc=0.0)
+    >>> writing = WritingConfig(9, "visual", "lstm", "before", 4, 8, 1, 1, 0.0, ctc=0.0)
     >>> config = CaptionerConfig(3, 4, 2, 1, "none", None, "regions", 32, 8, 1, 0.0, 0.0, (0,) * 3, (1,) * 3, writing)
     >>> image, sizes = torch.zeros(2, 32, 20, 3, dtype=torch.uint8), torch.tensor([[32, 20], [16, 9]])
     >>> Captioner(config)(image, sizes, torch.tensor([[1, 4], [1, 5]])).forced.weights.shape
@@ -61,9 +64,7 @@ class Captioner(Writer):
         super().__init__(config.hidden, config.writing)
         self.config = config
         self.standardize = Standardize(config.mean, config.std)
-        if config.warp:
-            from saccade.layers.augment import RandomWarp
-        self.warp = RandomWarp(config.warp) if config.warp else nn.Identity()
+        self.warp = _warp(config)
         self.image = _image_encoder(config)
         dim = self.image.dim
         if config.read == "columns":
@@ -78,7 +79,7 @@ class Captioner(Writer):
     def encode(self, input: Tensor, sizes: Tensor) -> Slots:
         """The regions or columns of images `[batch, height, width, channels]`."""
         image = self.standardize(input, sizes).permute(0, 3, 1, 2)
-        found = self.image(self.warp(image, sizes) if self.config.warp else image, sizes)
+        found = self.image(self.warp(image, sizes), sizes)
         if self.config.read == "columns":
             states, lengths = columns(found)
             states, summary = self.columns(self.dropout(states), lengths)
@@ -94,9 +95,14 @@ class Captioner(Writer):
         return grid if self.config.read == "regions" else torch.stack([torch.ones_like(grid[:, 1]), grid[:, 1]], 1)
 
 
-def _image_encoder(config: CaptionerConfig) -> Any:
+def _warp(config: CaptionerConfig) -> RandomWarp:
+    if config.read == "columns":  # a line that is turned or moved by a share of its length would leave the image
+        return RandomWarp(shear=config.warp)
+    return RandomWarp(rotation=math.degrees(config.warp), scale=config.warp, shear=config.warp, shift=config.warp)
+
+
+def _image_encoder(config: CaptionerConfig) -> ConvolutionalEncoder | Backbone:
     if config.backbone is not None:
-        from saccade.layers.backbone import Backbone
         return Backbone(config.backbone, channels=config.channels)
     widths = [config.filters * min(2**stage, 4) for stage in range(config.halvings + 1)]
     strides = [(2, 2)] * config.halvings + [(1, 1)]

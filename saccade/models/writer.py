@@ -8,17 +8,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from saccade import masks
-try:
-    from saccade.attention.build import build_visual
-except ImportError:
-    from saccade.attention.build import build, _NORMALIZERS
-    def build_visual(name, **k):
-        if name.startswith("visual"):
-            from saccade.attention.images import VisualAttention
-            n = name.partition("+")[2]
-            return VisualAttention(k["query_dim"], k["key_dim"], k["hidden_dim"], normalizer=_NORMALIZERS[n]() if n else None)
-        return build(name, **k)
-from saccade.models.decoder import DecoderConfig, DecoderState, Forced, RecurrentDecoder, Source
+from saccade.attention.build import build_visual
+from saccade.attention.none import NoAttention
+from saccade.layers import Order
+from saccade.models.decoder import DecoderConfig, Forced, RecurrentDecoder
+from saccade.models.transformerdecoder import TransformerWriter, WriterConfig
 
 
 @dataclass(frozen=True)
@@ -29,6 +23,8 @@ class WritingConfig:
     attention: str
     """A name of `saccade.attention.catalogue`, `visual` with or without a normaliser, `sca-cnn` or none."""
     decoder: Literal["lstm", "gru", "transformer", "none"]
+    attend: Order
+    """Whether a recurrent decoder attends before its cell takes a step, or after."""
     embedding: int
     hidden: int
     layers: int
@@ -56,8 +52,8 @@ class Remembered(NamedTuple):
     with the number of slots of each row; None where there is no decoder, or no CTC.
     """
 
-    source: Source | None
-    state: DecoderState | None
+    source: Any
+    state: Any
     ctc: Tensor | None
     lengths: Tensor
 
@@ -83,6 +79,11 @@ class Writer(nn.Module, ABC):
         self.writing = writing
         self.decoder = _decoder(dim, writing)
         self.ctc = nn.Linear(dim, writing.vocab) if writing.ctc else None
+
+    @property
+    def looks(self) -> bool:
+        """Whether the decoder attends: there is one, and it is not one that is given the whole alone."""
+        return self.decoder is not None and not isinstance(getattr(self.decoder, "attention", None), NoAttention)
 
     @abstractmethod
     def encode(self, input: Tensor, sizes: Int[Tensor, "batch axes"]) -> Slots:
@@ -122,13 +123,12 @@ class Writer(nn.Module, ABC):
         return None if self.ctc is None else self.ctc(slots.states).float().log_softmax(-1)
 
 
-def _decoder(dim: int, writing: WritingConfig) -> Any:
+def _decoder(dim: int, writing: WritingConfig) -> RecurrentDecoder | TransformerWriter | None:
     match writing.decoder:
         case "none":
             return None
         case "transformer":
-            from saccade.models.transformerdecoder import TransformerDecoderConfig, TransformerWriter
-            config = TransformerDecoderConfig(
+            config = WriterConfig(
                 vocab=writing.vocab,
                 dim=writing.hidden,
                 heads=writing.heads,
@@ -147,6 +147,7 @@ def _decoder(dim: int, writing: WritingConfig) -> Any:
             layers=writing.layers,
             dropout=writing.dropout,
             memory=dim,
+            attend=writing.attend,
         ),
         attend,
     )

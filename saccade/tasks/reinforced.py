@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from saccade.attention.losses import reinforce_loss
 from saccade.attention.content import Drawn
+from saccade.attention.losses import reinforce_loss
 
 # Xu et al. 2015, §4.1, tune both; the baseline moves as there.
 REWARD, ENTROPY, BASELINE = 0.1, 0.1, 0.9

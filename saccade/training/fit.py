@@ -40,7 +40,7 @@ def train(
     """Train on a person's files, as `saccade train` does: the options say which task.
 
     Args:
-        options: TranslateOptions, ClassifyOptions, TagOptions or RegressOptions.
+        options: TranslateOptions, ClassifyOptions, TagOptions, RegressOptions, CaptionOptions or TranscribeOptions.
         train: the files to train on.
         out: folder of the run: new or empty.
         valid: files to validate on; without them a part of `train` is held out.
@@ -48,7 +48,7 @@ def train(
         device: auto, cpu, cuda, cuda:N or mps.
 
     Returns:
-        the trained model: a Translator, TextClassifier, WordTagger or Regressor.
+        the trained model: a Translator, TextClassifier, WordTagger, Regressor, ImageCaptioner or Transcriber.
 
     Raises:
         SaccadeError: a mistake in the data, the options or the folder.
@@ -143,7 +143,7 @@ def _train(
     batches = RoundOfBatches(module, prepared.training, schedule), validation
     with _quiet(), _threads(prepared.model), Interruptible() as interruptible:
         ours = [KeepBest(run, task.rank, options.patience), AveragedWeights(), ProgressBar(task.headline)]
-        trainer = _trainer(run, course, device, options.precision, [*ours, checkpointing(run), interruptible, *watch])
+        trainer = _trainer(run, course, device, [*ours, checkpointing(run), interruptible, *watch])
         try:
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning turns Ctrl-C into an exit of its own
@@ -152,13 +152,10 @@ def _train(
         say(f"stopped early: no validation was better for {options.patience} in a row")
 
 
-def _trainer(
-    run: Run, course: Plan, device: torch.device, precision: str, callbacks: list[pl.Callback]
-) -> pl.Trainer:
+def _trainer(run: Run, course: Plan, device: torch.device, callbacks: list[pl.Callback]) -> pl.Trainer:
     return pl.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
         devices=1 if device.index is None else [device.index],
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
         max_epochs=course.rounds,
         gradient_clip_val=1.0,
         callbacks=callbacks,

@@ -18,6 +18,7 @@ from saccade.attention.multihead import MultiHeadAttention
 from saccade.attention.multiplicative import GeneralAttention
 from saccade.attention.positions import Alibi, BucketedBias, RelativeVectors, Rotary
 from saccade.attention.results import Attended, dense
+from saccade.attention.spatialchannel import SpatialChannelReading
 from saccade.normalizers import Sparsemax
 
 # Different primes, so that a swapped axis fails.
@@ -36,7 +37,15 @@ COMBINED = (
     "location+straight-through",
     "additive-normed+gumbel",
 )
-VARIANTS = ("coverage with fertility", "cumulative location-sensitive", "monotonic, hard", "mocha, hard", "visual")
+VARIANTS = (
+    "coverage with fertility",
+    "cumulative location-sensitive",
+    "monotonic, hard",
+    "mocha, hard",
+    "visual",
+    "sca-cnn",
+    "sca-cnn, places first",
+)
 SINGLE = tuple(name for name in MECHANISMS if name not in ("none", "softmax"))
 PLACED = ("rotary heads", "rotary heads, neighbours", "alibi heads", "bucketed heads", "relative heads")
 HEADS = ("multi-head", "grouped heads", "one shared head", "content heads", "one inner for all heads", *PLACED)
@@ -163,6 +172,9 @@ def mechanism(name: str, dtype: torch.dtype = torch.float64) -> Case:
     widths = {"query_dim": QUERY_DIM, "key_dim": KEY_DIM, "hidden_dim": HIDDEN}
     if name == "visual":
         return Case(VisualAttention(**widths).to(dtype), None)
+    if name.startswith("sca-cnn"):
+        order = "spatial-channel" if name.endswith("places first") else "channel-spatial"
+        return Case(SpatialChannelReading(**widths, order=order).to(dtype), None)
     if name == "coverage with fertility":
         return Case(CoverageAttention(**widths, fertility=2).to(dtype), None)
     if name == "cumulative location-sensitive":
@@ -209,11 +221,16 @@ def heads(name: str) -> MultiHeadAttention:
     return MultiHeadAttention(QUERY_DIM, KEY_DIM, **widths, positions=positions[name]() if name in positions else None)
 
 
+def value_dim(attend: Attention) -> int:
+    """How wide a value is: for all but those whose channels are weighed by the keys' not as wide as a key."""
+    return attend.key_dim if isinstance(attend, SpatialChannelReading) else VALUE_DIM
+
+
 def inputs(case: Case, dtype: torch.dtype = torch.float64, batch: int = BATCH) -> tuple[Tensor, Tensor, Tensor]:
     """A query, a key and a value that ask for gradients."""
     torch.manual_seed(2)
     attend = case.attend
-    shapes = (batch, QUERY, attend.query_dim), (batch, KEY, attend.key_dim), (batch, KEY, VALUE_DIM)
+    shapes = (batch, QUERY, attend.query_dim), (batch, KEY, attend.key_dim), (batch, KEY, value_dim(attend))
     query, key, value = (torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes)
     return query, key, value
 

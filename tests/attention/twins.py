@@ -269,6 +269,43 @@ def gaussian_mixture_v2b(query, key, value, mask, bias, noise, w) -> tuple[list,
     return contexts, alignment
 
 
+def spatial_channel(places_first: bool, query, key, value, mask, bias, w) -> tuple[list, list]:
+    """Chen et al. 2017, eq. 4 to 8, of regions; the sum over places is C times that of the weighed image."""
+    w = {name.removeprefix("weigh."): x for name, x in w.items()}
+
+    def channels(s: list, regions: list) -> list:
+        count = max(len(regions), 1)
+        scores = []
+        for c in range(len(key[0])):
+            v = [sum((a[c] for a in regions), ZERO) / count]
+            inner = plus(
+                plus(times(w["of_channel.weight"], v), w["of_channel.bias"]), times(w["channel_query.weight"], s)
+            )
+            scores.append(dot(w["channel_score.weight"][0], tanh(inner)))
+        return softmax(scores, [True] * len(scores))
+
+    def places(s: list, regions: list, allowed: list, added: list) -> list:
+        scores = []
+        for a, b in zip(regions, added, strict=True):
+            inner = plus(plus(times(w["of_place.weight"], a), w["of_place.bias"]), times(w["place_query.weight"], s))
+            scores.append(dot(w["place_score.weight"][0], tanh(inner)) + b)
+        return softmax(scores, allowed)
+
+    contexts, alignment = [], []
+    for s, allowed, added in zip(query, mask, bias, strict=True):
+        seen = [j for j, ok in enumerate(allowed) if ok]
+        if places_first:
+            alpha = places(s, key, allowed, added)
+            beta = channels(s, [[alpha[j] * x for x in key[j]] for j in seen])
+        else:
+            beta = channels(s, [key[j] for j in seen])
+            weighed = [[b * x for b, x in zip(beta, a, strict=True)] for a in key]
+            alpha = places(s, weighed, allowed, added)
+        contexts.append([len(beta) * b * x for b, x in zip(beta, read(alpha, value), strict=True)])
+        alignment.append(alpha)
+    return contexts, alignment
+
+
 STATEFUL = {
     "location-sensitive": location_sensitive,
     "cumulative location-sensitive": partial(location_sensitive, cumulative=True),
@@ -291,6 +328,8 @@ def attend(name: str, query, key, value, mask, bias, noise, w, half_width: int) 
         contexts, alignment = content(parse("additive"), query, key, value, mask, bias, noise, w, half_width)
         betas = [torch.sigmoid(dot(w["gate.weight"][0], s) + w["gate.bias"][0]) for s in query]
         return [[beta * x for x in row] for beta, row in zip(betas, contexts, strict=True)], alignment
+    if name.startswith("sca-cnn"):
+        return spatial_channel(name.endswith("places first"), query, key, value, mask, bias, w)
     if name in STATEFUL:
         return STATEFUL[name](query, key, value, mask, bias, noise, w)
     return content(parse(name), query, key, value, mask, bias, noise, w, half_width)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from saccade.layers.positions import LearnedPositions, SinusoidalPositions, sinusoids
+from saccade.layers.positions import LearnedPositions, SinusoidalPositions, SinusoidalPositions2d, sinusoids
 
 BATCH, SLOT, DIM = 3, 7, 5
 LENGTHS = (7, 4, 2)
@@ -150,3 +150,41 @@ WRONG = {
 def test_mistakes(message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         WRONG[message]()
+
+
+def test_places_of_an_image_get_the_waves_of_row_and_column():
+    add, x = SinusoidalPositions2d(6), torch.randn(2, 4, 5, 6, dtype=torch.float64)
+    found = add(x)
+    waves = sinusoids(torch.arange(5), 3, dtype=torch.float64)
+    for row in range(4):
+        for column in range(5):
+            expected = x[:, row, column] + torch.cat([waves[row], waves[column]])
+            torch.testing.assert_close(found[:, row, column], expected, rtol=0, atol=0)
+    assert add(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_padding_of_an_image_is_left_as_it_is():
+    add, x = SinusoidalPositions2d(6), torch.randn(2, 4, 5, 6)
+    mask = torch.zeros(2, 4, 5, dtype=torch.bool)
+    mask[0] = mask[1, :3, :2] = True
+    found = add(x, mask=mask)
+    torch.testing.assert_close(found[0], add(x)[0])
+    torch.testing.assert_close(found[1, :3, :2], add(x[1:, :3, :2])[0])
+    assert torch.equal(found[1, 3:], x[1, 3:])
+    assert torch.equal(found[1, :, 2:], x[1, :, 2:])
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: SinusoidalPositions2d(5), "dim must be even, half for the row and half for the column; got 5"),
+        (lambda: SinusoidalPositions2d(4)(torch.zeros(2, 3, 4)), "x must be [batch, row, column, 4]; got [2, 3, 4]"),
+        (
+            lambda: SinusoidalPositions2d(4)(torch.zeros(2, 3, 5, 4), mask=torch.ones(2, 5, 3).bool()),
+            "mask must be boolean [batch, row, column] = [2, 3, 5]; got torch.bool [2, 5, 3]",
+        ),
+    ],
+)
+def test_what_is_no_image_is_refused(call, error):
+    with pytest.raises(ValueError, match=f"^{re.escape(error)}$"):
+        call()

@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 
 from saccade.lens.heads import layers, site
+from saccade.lens.images import attended_image
 from saccade.lens.maps import attention_map
 from saccade.lens.series import attended_series
 from saccade.lens.show import draw
+from saccade.lens.strips import aligned_strip
 from saccade.lens.texts import shaded_text
 
 DRAWINGS = [
     attention_map("ab", "x", [[0.1, 0.9]]),
     shaded_text([["fine", "film"]], [[0.5, 0.5]], answer="x"),
     attended_series("x", np.ones((2, 1)), [0.5, 0.5], [1]),
+    attended_image(np.zeros((4, 4), np.uint8), ["x"], np.ones((1, 2, 2)) / 4),
+    aligned_strip(np.eye(4), "x", [[0.5, 0.5]]),
     layers([site("x", "ab", "c", np.full((2, 1, 2), 0.5))]),
 ]
 

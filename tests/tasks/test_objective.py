@@ -7,30 +7,30 @@ from saccade.attention.losses import coverage_loss
 from saccade.data.paircorpus import Batch, Vocabularies, collate
 from saccade.data.tokens import PAD, learn
 from saccade.models.seq2seq import Seq2Seq
-from saccade.tasks.translate.learner import ENTROPY, REWARD, count, objective
+from saccade.tasks.reinforced import ENTROPY, REWARD
+from saccade.tasks.translate.learner import TranslateLearner, count
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.translator import new_model
 
-NONE_YET = torch.tensor(float("nan"))
 
-
-def example(attention: str, coverage: float = 0.0) -> tuple[Seq2Seq, Batch, TranslateOptions]:
+def example(attention: str, coverage: float = 0.0) -> tuple[Seq2Seq, Batch, TranslateLearner]:
     torch.manual_seed(1)
     vocabulary = learn(["0123"], "char")
     options = TranslateOptions(
         level="char", attention=attention, hidden=8, embedding=4, dropout=0.0, coverage_loss=coverage
     )
     batch = collate([[4, 5, 6, 2], [5, 2]], [[4, 2], [5, 6, 7, 2]])
-    return new_model(options, Vocabularies(vocabulary, vocabulary)), batch, options
+    model = new_model(options, Vocabularies(vocabulary, vocabulary))
+    return model, batch, TranslateLearner(model, options)
 
 
 def test_without_anything_else_it_is_the_mean_loss_of_a_token():
-    model, batch, options = example("additive")
+    model, batch, learner = example("additive")
     logits = model(batch.source, batch.lengths, batch.before).logits
     expected = cross_entropy(logits.flatten(0, 1), batch.target.flatten(), ignore_index=PAD)
-    found = objective(model, batch, options, NONE_YET)
+    found = learner.objective(batch)
     torch.testing.assert_close(found.loss, expected)
-    assert found.baseline.isnan()
+    assert learner.reinforced.baseline.isnan()
     assert int(count(model, batch).tokens) == 6
 
 
@@ -38,12 +38,12 @@ def test_coverage_adds_its_loss():
     model, batch, plain = example("additive")
     _, _, covering = example("additive", coverage=0.5)
     weights = model(batch.source, batch.lengths, batch.before).weights
-    added = objective(model, batch, covering, NONE_YET).loss - objective(model, batch, plain, NONE_YET).loss
+    added = covering.objective(batch).loss - plain.objective(batch).loss
     torch.testing.assert_close(added, 0.5 * coverage_loss(weights, batch.target != PAD).sum() / 6)
 
 
 def test_what_is_drawn_learns_from_its_reward():
-    model, batch, options = example("reinforce")
+    model, batch, learner = example("reinforce")
     torch.manual_seed(3)
     forced = model(batch.source, batch.lengths, batch.before)
     losses = cross_entropy(forced.logits.flatten(0, 1), batch.target.flatten(), ignore_index=PAD, reduction="none")
@@ -53,11 +53,13 @@ def test_what_is_drawn_learns_from_its_reward():
         -reward.sum() - REWARD * ((reward - baseline) * drawn.log_probability).sum() - ENTROPY * drawn.entropy.sum()
     )
     torch.manual_seed(3)
-    found = objective(model, batch, options, baseline)
+    learner.reinforced.baseline = baseline
+    found = learner.objective(batch)
     torch.testing.assert_close(found.loss, expected / 6)
-    torch.testing.assert_close(found.baseline, 0.9 * baseline + 0.1 * reward.mean())
+    torch.testing.assert_close(learner.reinforced.baseline, 0.9 * baseline + 0.1 * reward.mean())
     found.loss.backward()
     assert model.decoder.attention.v.grad.abs().sum() > 0
     torch.manual_seed(3)
-    first = objective(model, batch, options, NONE_YET)
-    torch.testing.assert_close(first.baseline, reward.mean())
+    learner = TranslateLearner(model, learner.options)
+    learner.objective(batch)
+    torch.testing.assert_close(learner.reinforced.baseline, reward.mean())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from saccade.layers.hierarchical import alike
 from saccade.lens import heads
-from saccade.lens.answers import Foreseen, Judged, Looked, Tagged, Written
+from saccade.lens.answers import Captioned, Foreseen, Judged, Looked, Tagged, Transcribed, Written
 from saccade.lens.capture.seen import Seen
 from saccade.lens.capture.site import Site
 from saccade.lens.heads import Layers, Top, layers
@@ -19,8 +19,8 @@ Labels = Sequence[str]
 def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
     """What every attention looked at while a model gave one answer, for `saccade.draw`.
 
-    Axes as long as the answer's tokens are labelled with them, all others with places (the patches of a series, the
-    pieces of words). A document's sentences, and a series' variables where each is read by itself, are sites of their
+    Axes as long as the answer's tokens are labelled with them, those over an image or a recording with where a slot
+    lies, all others with places (the patches of a series, the pieces of words). A document's sentences, and a series' variables where each is read by itself, are sites of their
     own; the steps of a decoder are rows of one.
 
     Args:
@@ -41,7 +41,7 @@ def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
 def _sites(seen: Seen, name: str, sites: Sequence[Site], answer: Looked) -> list[heads.Site]:
     """What one module looked at: a site for each sequence."""
     steps = {site.shape[:1] + site.shape[2:] for site in sites} == {(1, 1, sites[0].shape[3])}
-    if isinstance(answer, Written) and steps:
+    if isinstance(answer, Written | Captioned | Transcribed) and steps:
         each = seen.drawing(sites=[site.name for site in sites], measures=()).sites
         whole = each[0]._replace(weights=np.concatenate([np.asarray(one.weights) for one in each], 1))
         return [_labelled(whole._replace(name=name), list(_slots(answer, None)), answer, square=False)]
@@ -87,17 +87,23 @@ def _slots(answer: Looked, sentence: int | None) -> Iterator[Labels]:
         if sentence is not None:
             yield answer.source[sentence]
         yield [f"sentence {number}" for number in range(1, len(answer.source) + 1)]
+    elif isinstance(answer, Captioned):
+        rows, columns = answer.weights.shape[1:] if answer.weights is not None else (0, 0)
+        yield [f"{row + 1}:{column + 1}" for row in range(rows) for column in range(columns)]
+    elif isinstance(answer, Transcribed):
+        slots = 0 if answer.weights is None else answer.weights.shape[1]
+        yield [f"{answer.extent * (slot + 0.5) / slots:.3g} {answer.unit}" for slot in range(slots)]
     else:
         yield answer.source
 
 
 def _rows(answer: Looked, slots: Labels | None, square: bool) -> Iterator[Labels]:
     """What the rows of a site may be, the likeliest first."""
-    if isinstance(answer, Tagged) and not isinstance(answer, Written):
+    if isinstance(answer, Tagged) and not isinstance(answer, Written | Captioned | Transcribed):
         yield [f"{word}/{tag}" for word, tag in zip(answer.source, answer.tags, strict=True)]
     if square and slots is not None:
         yield slots
-    elif isinstance(answer, Written):
+    elif isinstance(answer, Written | Captioned | Transcribed):
         yield answer.target
     elif isinstance(answer, Foreseen) and answer.targets:
         yield [f"+{step}" for step in range(1, len(answer.values) + 1)]

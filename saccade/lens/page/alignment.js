@@ -60,13 +60,17 @@ function drawPicture() {
 const rowNow = () => aligned.hovered ?? aligned.row;
 
 function showAligned() {
-  const { tokens, weights, units, slots } = aligned.example, row = rowNow(), { slot } = aligned, readout = find("readout");
+  const { tokens, weights, units, slots } = aligned.example, row = rowNow(), { slot } = aligned;
+  const readout = find("readout");
   drawPicture();
-  const seen = slot === null ? [] : weights.map((line, at) => line[slot] / data.scale * units[at]), most = largest(seen);
+  const seen = slot === null ? [] : weights.map((line, at) => line[slot] / data.scale * units[at]);
+  const most = largest(seen);
   for (const option of find("strip-tokens").children) shade(option, most ? seen[option.dataset.row] / most : 0);
   const wide = 100 / Math.max(slots, 1), tall = 100 / Math.max(tokens.length, 1);
   band("strip-row", row !== null, { top: `${row * tall}%`, height: `${tall}%` });
-  for (const id of ["strip-column", "strip-slot"]) band(id, slot !== null, { left: `${slot * wide}%`, width: `${wide}%` });
+  for (const id of ["strip-column", "strip-slot"]) {
+    band(id, slot !== null, { left: `${slot * wide}%`, width: `${wide}%` });
+  }
   if (row !== null && slot !== null) {
     readout.replaceChildren(make("b", "", tokens[row]), " looked at ", make("b", "", slotOf(slot)), " ");
     return readout.append(make("i", "", digits(seen[row])));

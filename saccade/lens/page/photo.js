@@ -68,7 +68,8 @@ function drawPhoto() {
 
 function showWordOnPhoto() {
   const { words, weights, units } = photo.example, word = photo.hovered ?? photo.word, readout = find("readout");
-  const seen = photo.cell === null ? [] : weights.map((row, place) => row[photo.cell] * units[place]), most = largest(seen);
+  const seen = photo.cell === null ? [] : weights.map((row, place) => row[photo.cell] / data.scale * units[place]);
+  const most = largest(seen);
   for (const tile of find("spoken").children) shade(tile, most ? seen[tile.dataset.place] / most : 0);
   drawPhoto();
   if (photo.cell !== null) {
@@ -85,8 +86,9 @@ function showWordOnPhoto() {
 // In which ninth of the image, and row and column.
 function placeOnPhoto(cell) {
   const [rows, columns] = photo.example.grid, row = Math.floor(cell / columns), column = cell % columns;
-  const ninth = [DOWN_WORDS[Math.floor((row + 0.5) / rows * 3)], ACROSS_WORDS[Math.floor((column + 0.5) / columns * 3)]];
-  return `${ninth.filter(Boolean).join(" ") || "centre"} (${row + 1}, ${column + 1})`;
+  const down = DOWN_WORDS[Math.floor((row + 0.5) / rows * 3)];
+  const across = ACROSS_WORDS[Math.floor((column + 0.5) / columns * 3)];
+  return `${[down, across].filter(Boolean).join(" ") || "centre"} (${row + 1}, ${column + 1})`;
 }
 
 function chooseWord(place) {

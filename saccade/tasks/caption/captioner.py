@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade import metrics
-from saccade.data.images import fitted, read_image
+from saccade.data.images import fitted, fitted_size, read_image
 from saccade.data.listed import ListFile
 from saccade.models.captioner import Captioner, CaptionerConfig
 from saccade.models.writer import WritingConfig
@@ -20,6 +20,9 @@ from saccade.tasks.base import rounded
 from saccade.tasks.caption.options import CaptionOptions
 from saccade.tasks.write.codec import WriteCodec
 from saccade.tasks.write.writer import Found, Longest, WriteTrained
+
+
+MUCH = 8  # times as large, or as long as wide
 
 
 class ImageCaption(NamedTuple):
@@ -118,6 +121,7 @@ def new_model(options: CaptionOptions, codec: WriteCodec) -> Captioner:
                 vocab=codec.vocabulary.size,
                 attention=options.attention,
                 decoder=options.decoder,
+                attend=options.attend,
                 embedding=options.embedding,
                 hidden=options.hidden,
                 layers=options.layers,
@@ -148,14 +152,12 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
         rows, columns = self.model.grid(size[None].cpu())[0].tolist()
         if weights.shape[1] != whole[0] * whole[1]:  # one vector of the whole
             return weights
-        return weights.unflatten(1, whole)[:, :rows, :columns].flatten(1)
+        return weights.reshape(-1, *whole)[:, :rows, :columns].flatten(1)
 
     def answer_of(self, path: Path, array: NDArray[Any], found: Found) -> ImageCaption | LineText:
         """A caption, or the text of a line."""
         pixels = np.repeat(array, 3, -1) if array.shape[-1] == 1 else array
         weights = found.weights
-        if self.options.attention == "none" and self.options.decoder != "transformer":
-            weights = None
         if self.options.read == "columns":
             width = float(pixels.shape[1])
             return LineText(found.text, found.score, str(path), pixels, found.target, weights, "px", width)
@@ -180,8 +182,17 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
         }
 
     def doubts(self, given: Path) -> list[str]:
-        """Whether the image is much larger than any of the training."""
-        return []
+        """Whether the image is so small or so long that little of it is seen, or much larger than those of the training."""
+        height, width = read_image(given).shape[:2]
+        h, w = fitted_size((height, width), height=self.options.height, width=self.options.width)
+        size, found = f"{width} x {height} pixels", []
+        if h >= MUCH * height:
+            found.append(f"tiny: {size}, enlarged {h / height:.0f} times")
+        if self.options.read == "regions" and max(h, w) >= MUCH * min(h, w):
+            found.append(f"elongated: of {size} {w} x {h} are read")
+        if h * w > 2 * self.longest.input:
+            found.append(f"large: {h * w / self.longest.input:.1f} times as many pixels as the largest of the training")
+        return found
 
     def evaluate(self, examples: ListFile, *, beam: int = 1) -> Scores:
         """Measure on images with their texts."""

@@ -42,7 +42,8 @@ class CaptionOptions(WriteOptions):
     encoder_layers: int = 1
     """Layers of the bidirectional network over columns."""
     warp: float = 0.0
-    """How strongly images are turned, moved and scaled at random in training: 0.1 is a tenth."""
+    """How strongly images are turned, moved, slanted and scaled at random in training, lines slanted alone: 0.1 is a
+    tenth of their size."""
     doubly_stochastic: float = 0.0
     """Weight of the loss for places that are not looked at once in all (Xu 2015, where it is 1)."""
 

@@ -1,10 +1,13 @@
 """The task of saying what an image shows, or what a line of text says."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from saccade.errors import OptionError
+from saccade.layers.backbone import Backbone, load_backbone
 from saccade.models.captioner import Captioner
 from saccade.runs import Run
 from saccade.tasks.base import Figures, Say
@@ -25,15 +28,21 @@ class Caption(WriteTask[CaptionOptions]):
         """An image, scaled to fit."""
         return image_of(path, options)
 
+    def kind(self, paths: Sequence[Path]) -> str:
+        """Images, whatever their names."""
+        return self.noun
+
     def new_model(self, options: CaptionOptions, codec: WriteCodec) -> Captioner:
         """An untrained captioner."""
         return new_model(options, codec)
 
     def begin(self, model: Captioner, options: CaptionOptions, codec: WriteCodec, say: Say) -> None:
         """Take the weights of a backbone where the options name some."""
-        if options.backbone_weights is not None:
-            from saccade.layers.backbone import load_backbone
-            load_backbone(model.image, Path(options.backbone_weights))
+        if options.backbone_weights is not None and isinstance(model.image, Backbone):
+            try:
+                load_backbone(model.image, options.backbone_weights)
+            except ValueError as error:
+                raise OptionError(f"--backbone-weights {error}") from None
             say(f"the backbone begins with {options.backbone_weights}")
 
     def learner(self, model: Captioner, options: CaptionOptions, codec: WriteCodec) -> WriteLearner:

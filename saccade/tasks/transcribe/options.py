@@ -34,9 +34,9 @@ class TranscribeOptions(WriteOptions):
     """Orders of differences over time that are added to the features: 0, 1 or 2."""
     normalize: Literal["recording", "training", "none"] = "recording"
     """What features are standardised by: each recording by itself, or what the training recordings have in all."""
-    frequency_mask: int = 12
+    frequency_mask: int = 8
     """Features that a mask of SpecAugment covers at most, in training."""
-    time_mask: int = 20
+    time_mask: int = 10
     """Frames that a mask covers at most."""
     masks: int = 2
     """Masks of each kind; 0: none."""

@@ -1,11 +1,12 @@
 """The task of writing down what is said."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from saccade.data.recordings import features_of
+from saccade.data.recordings import features_of, kind_of
 from saccade.models.recognizer import Recognizer
 from saccade.runs import Run
 from saccade.tasks.base import Figures
@@ -24,7 +25,11 @@ class Transcribe(WriteTask[TranscribeOptions]):
 
     def array(self, path: Path, options: TranscribeOptions) -> NDArray[Any]:
         """The features of a recording."""
-        return features_of(path, front_of(path, options))
+        return features_of(path, front_of(options))
+
+    def kind(self, paths: Sequence[Path]) -> str:
+        """Recordings, or features that are ready."""
+        return kind_of(paths)
 
     def scaled(self, options: TranscribeOptions) -> bool:
         """Recordings that are standardised one by one are so already."""

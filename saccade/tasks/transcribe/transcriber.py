@@ -13,7 +13,7 @@ from torch import Tensor
 
 from saccade import metrics
 from saccade.data.listed import ListFile
-from saccade.data.recordings import FrontEnd, features_of, read_features
+from saccade.data.recordings import FrontEnd, doubts, features_of, kind_of, read_recording
 from saccade.errors import DataError
 from saccade.models.recognizer import Recognizer, RecognizerConfig
 from saccade.models.writer import WritingConfig
@@ -29,7 +29,7 @@ class Transcript(NamedTuple):
     text:    the words.
     score:   its log-probability in nats, of the end token too; with CTC the joint score.
     file:    the recording's.
-    strip:   its features as the model read them, float32 `[feature, frame]`.
+    strip:   its features as the model read them, float32 `[feature, frame]`; of sound the highest band first.
     target:  the tokens as they read, `</s>` last where the text ended by itself.
     weights: when each token was heard, float32 `[token, slot]`; None where nothing looks.
     unit, extent: how long the recording is, in seconds; of ready features in frames.
@@ -70,15 +70,9 @@ class Scores:
     seconds: float
 
 
-def front_of(path: Path, options: TranscribeOptions) -> FrontEnd:
+def front_of(options: TranscribeOptions) -> FrontEnd:
     """How a file becomes features."""
-    return FrontEnd(
-        rate=options.rate,
-        mels=options.mels if path.suffix != ".npy" else read_features(path).shape[1],
-        deltas=options.deltas,
-        kind="features" if path.suffix == ".npy" else "recordings",
-        normalize=options.normalize,
-    )
+    return FrontEnd(rate=options.rate, mels=options.mels, deltas=options.deltas, normalize=options.normalize)
 
 
 def new_model(options: TranscribeOptions, codec: WriteCodec) -> Recognizer:
@@ -102,6 +96,7 @@ def new_model(options: TranscribeOptions, codec: WriteCodec) -> Recognizer:
                 vocab=codec.vocabulary.size,
                 attention=options.attention,
                 decoder=options.decoder,
+                attend=options.attend,
                 embedding=options.embedding,
                 hidden=options.hidden,
                 layers=options.layers,
@@ -124,10 +119,8 @@ class Transcriber(WriteTrained[Transcript]):
 
     def array(self, path: Path) -> NDArray[np.float32]:
         """The features of a recording."""
-        features = features_of(path, front_of(path, self.options))
-        if features.shape[1] != len(self.codec.mean):
-            expected = f"{len(self.codec.mean)} features a frame, as in training"
-            raise DataError(f"{path}: expected {expected}; got {features.shape[1]}")
+        features = features_of(path, front_of(self.options))
+        self.codec.check(path, kind_of([path]), features.shape[1])
         return features
 
     def written(
@@ -147,10 +140,11 @@ class Transcriber(WriteTrained[Transcript]):
 
     def answer_of(self, path: Path, array: NDArray[Any], found: Found) -> Transcript:
         """A transcript."""
-        weights = None if self.options.attention == "none" else found.weights
-        recorded = path.suffix != ".npy"
+        recorded = self.codec.kind == "recordings"
         unit, extent = ("s", len(array) * FrontEnd.hop) if recorded else ("frames", float(len(array)))
-        return Transcript(found.text, found.score, str(path), array.T, found.target, weights, unit, extent)
+        # A spectrogram has its low frequencies at the bottom, and no deltas.
+        strip = array[:, : self.options.mels].T[::-1] if recorded else array.T
+        return Transcript(found.text, found.score, str(path), strip, found.target, found.weights, unit, extent)
 
     def record(self, given: Path, answers: Sequence[Transcript]) -> dict[str, Any]:
         """The transcripts, their tokens and when each was heard, as JSON."""
@@ -173,7 +167,7 @@ class Transcriber(WriteTrained[Transcript]):
         """Measure on recordings with their texts."""
         started = time.perf_counter()
         said, true, left_out = self.sides(examples, beam=beam)
-        references = [texts[0] for texts in true]
+        references = [_only(texts) for texts in true]
         rates = metrics.error_rates(said, references)
         return Scores(
             wer=rates.wer,
@@ -190,10 +184,21 @@ class Transcriber(WriteTrained[Transcript]):
 
     def doubts(self, given: Path) -> list[str]:
         """What is odd about a recording."""
-        return []
+        return doubts(read_recording(given), self.options.rate) if self.codec.kind == "recordings" else []
 
     def sample(self) -> dict[str, Any]:
         """Two recordings of the largest size."""
         frames = torch.zeros(2, self.longest.input, len(self.codec.mean))
         sizes = torch.full((2, 1), self.longest.input)
         return {"input": frames, "sizes": sizes, "target": torch.ones(2, self.longest.target, dtype=torch.long)}
+
+
+def _only(texts: tuple[str, ...]) -> str:
+    """The text of a recording.
+
+    Raises:
+        DataError: it has several.
+    """
+    if len(set(texts)) > 1:
+        raise DataError(f"expected one text of each recording; got {texts[0]!r} and {texts[1]!r} of one")
+    return texts[0]

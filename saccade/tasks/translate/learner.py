@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from saccade.attention.losses import coverage_loss, reinforce_loss
+from saccade.attention.losses import coverage_loss
 from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
 from saccade.models.decoder import Forced
 from saccade.models.seq2seq import Seq2Seq
 from saccade.tasks.base import Figures, Learner, Objective
+from saccade.tasks.reinforced import Reinforced
 from saccade.tasks.translate.options import TranslateOptions
-
-# Xu et al. 2015, §4.1, tune both; the baseline moves as there.
-REWARD, ENTROPY, BASELINE = 0.1, 0.1, 0.9
 
 
 class Counts(NamedTuple):
@@ -34,43 +31,9 @@ class Counts(NamedTuple):
     exact: Tensor
 
 
-class Minimised(NamedTuple):
-    """What a step minimises, `loss`; the counts; and the baseline that the next step's reward is compared with."""
-
-    loss: Tensor
-    counts: Counts
-    baseline: Tensor
-
-
 def count(model: Seq2Seq, batch: Batch) -> Counts:
     """Run a batch under teacher forcing and count."""
     return _counted(model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=False), batch)
-
-
-def objective(model: Seq2Seq, batch: Batch, options: TranslateOptions, baseline: Tensor) -> Minimised:
-    """Mean cross-entropy of a target token, and what the mechanism asks for beside it.
-
-    With `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13). For weights
-    that are drawn the loss of REINFORCE (Xu et al. 2015, §4.1): the reward of an example is the log-probability of its
-    target, compared with a moving mean of earlier rewards, and the entropy of what was drawn from is kept up.
-
-    Args:
-        baseline: the mean of the rewards so far, nats; NaN before the first.
-    """
-    looks = options.coverage_loss > 0
-    forced = model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=looks)
-    counts = _counted(forced, batch)
-    total = counts.loss.sum()
-    if options.coverage_loss and forced.weights is not None:
-        total = total + options.coverage_loss * coverage_loss(forced.weights, batch.target != PAD).sum()
-    drawn = getattr(forced.state.attention, "drawn", None)
-    if drawn is not None:
-        reward = -counts.loss.detach()
-        baseline = torch.where(baseline.isnan(), reward.mean(), baseline)
-        total = total + REWARD * len(reward) * reinforce_loss(drawn.log_probability, reward, baseline)
-        total = total - ENTROPY * drawn.entropy.sum()
-        baseline = torch.lerp(reward.mean(), baseline, BASELINE)
-    return Minimised(total / counts.tokens, counts, baseline)
 
 
 def _counted(forced: Forced, batch: Batch) -> Counts:
@@ -82,22 +45,29 @@ def _counted(forced: Forced, batch: Batch) -> Counts:
 
 
 class TranslateLearner(Learner[Batch]):
-    """Teacher forcing and cross-entropy, and what the mechanism asks for beside it."""
+    """Mean cross-entropy of a target token under teacher forcing, and what the mechanism asks for beside it.
+
+    With `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13); for weights
+    that are drawn the loss of REINFORCE.
+    """
 
     model: Seq2Seq
 
     def __init__(self, model: Seq2Seq, options: TranslateOptions):
         super().__init__(model)
-        self.options = options
-        # What a reward is compared with where slots are drawn; a buffer, so that a resumed run goes on with it.
-        self.register_buffer("baseline", torch.tensor(float("nan")))
-        self.baseline: Tensor
+        self.options, self.reinforced = options, Reinforced()
 
     def objective(self, batch: Batch) -> Objective:
         """The mean loss of a target token."""
-        step = objective(self.model, batch, self.options, self.baseline)
-        self.baseline = step.baseline
-        return Objective(step.loss, step.counts.loss.detach().sum(), step.counts.tokens)
+        coverage = self.options.coverage_loss
+        forced = self.model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=coverage > 0)
+        counts = _counted(forced, batch)
+        total = counts.loss.sum()
+        if coverage and forced.weights is not None:
+            total = total + coverage * coverage_loss(forced.weights, batch.target != PAD).sum()
+        drawn = getattr(forced.state.attention, "drawn", None)
+        total = self.reinforced(total, drawn, -counts.loss.detach())
+        return Objective(total / counts.tokens, counts.loss.detach().sum(), counts.tokens)
 
     def check(self, batch: Batch) -> Counts:
         """The counts of a batch."""

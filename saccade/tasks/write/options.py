@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-try:
-    from saccade.attention.poolings import check_visual
-except ImportError:
-    def check_visual(name): pass
+from saccade.attention.visual import check_visual
 from saccade.data import Level
 from saccade.errors import OptionError
+from saccade.layers import Order
 from saccade.tasks.course import Course, flag
 
 DecoderName = Literal["lstm", "gru", "transformer", "none"]
@@ -26,6 +24,8 @@ class WriteOptions(Course):
     """What the decoder looks with: a mechanism, or parts joined by plus signs; none gives it one vector of the whole."""
     decoder: DecoderName = "lstm"
     """What writes: a recurrent cell, a Transformer (with multi-head attention), or none, which leaves CTC alone."""
+    attend: Order = "before"
+    """Whether a recurrent decoder attends before its cell takes a step, or after, which trains all steps at once."""
     ctc: float = 0.0
     """Share of the loss of CTC, which aligns slots and tokens in order, in training and in searching (Watanabe 2017)."""
     embedding: int = 64

@@ -13,7 +13,7 @@ SYMBOLS = decoding.Symbols(tokens.START, tokens.END, (tokens.PAD, tokens.START, 
 
 
 def search(
-    model: Writer, input: Tensor, sizes: Tensor, limits: Sequence[int], *, beam: int = 1, share: float | None = 0.0
+    model: Writer, input: Tensor, sizes: Tensor, limits: Sequence[int], *, beam: int = 1, share: float | None = None
 ) -> list[list[decoding.Hypothesis]]:
     """The `beam` likeliest texts of each input, best first, at most `limits[b]` tokens long; one by one where it is 1.
 

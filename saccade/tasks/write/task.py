@@ -1,7 +1,7 @@
 """What the tasks that write down files have in common: lists of files with texts, and a corpus of arrays."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from saccade.data import tokens
 from saccade.data.listed import Listed, ListFile
+from saccade.data.scaling import Moments
 from saccade.data.writtencorpus import WrittenBatch, WrittenCorpus
 from saccade.errors import DataError, OptionError
 from saccade.runs import Run
 from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_lines
-from saccade.tasks.write.codec import WriteCodec, scale_of
+from saccade.tasks.write.codec import WriteCodec
 from saccade.tasks.write.options import WriteOptions
 
 Parts = tuple[WrittenCorpus, WrittenCorpus]
@@ -32,6 +33,14 @@ class WriteTask(Task[WriteOptionsT, Listed, WriteCodec, WrittenBatch]):
 
         Raises:
             DataError: it cannot be read as what it should be.
+        """
+
+    @abstractmethod
+    def kind(self, paths: Sequence[Path]) -> str:
+        """What files are, by their names.
+
+        Raises:
+            DataError: they are not all of one kind.
         """
 
     def scaled(self, options: WriteOptionsT) -> bool:
@@ -53,7 +62,9 @@ class WriteTask(Task[WriteOptionsT, Listed, WriteCodec, WrittenBatch]):
             raise OptionError(f"--columns must be two names, {','.join(self.columns)}; got {','.join(columns)!r}")
         folder = None if options.folder is None else Path(options.folder)
         names = (columns[0], columns[1])
-        return ListFile(paths, names, folder, skip_bad=options.skip_bad, unlabelled=unlabelled)
+        # Answers are a line a file, in order: none is left out.
+        skip_bad = options.skip_bad and not unlabelled
+        return ListFile(paths, names, folder, skip_bad=skip_bad, unlabelled=unlabelled)
 
     def parts(self, start: Start, options: WriteOptionsT, say: Say) -> tuple[Iterable[Listed], Iterable[Listed]]:
         """Held out by the file."""
@@ -64,21 +75,34 @@ class WriteTask(Task[WriteOptionsT, Listed, WriteCodec, WrittenBatch]):
         examples = list(training)
         texts = (text for listed in examples for text in listed.texts)
         vocabulary = tokens.learn(texts, options.level, options.vocab_size)
+        kind = self.kind([listed.path for listed in examples])
         order = np.random.default_rng([options.seed, 2]).permutation(len(examples))
-        arrays = (self._read(examples[i], options) for i in order[:SAMPLE].tolist())
-        mean, std = scale_of(array for array in arrays if array is not None)
+        mean, std = self._scale([examples[i] for i in order[:SAMPLE].tolist()], options)
         if not self.scaled(options):
             mean, std = (0.0,) * len(mean), (1.0,) * len(std)
-        return WriteCodec(vocabulary, mean, std)
+        return WriteCodec(vocabulary, kind, mean, std)
 
-    def _read(self, listed: Listed, options: WriteOptionsT) -> NDArray[Any] | None:
-        """What a file holds; None where it cannot be read and bad files are left out."""
-        try:
-            return self.array(listed.path, options)
-        except DataError:
-            if options.skip_bad:
-                return None
-            raise
+    def _scale(
+        self, examples: Sequence[Listed], options: WriteOptionsT
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of the last axis over some files."""
+        moments, width, bad = Moments(), 0, ""
+        for listed in examples:
+            try:
+                array = self.array(listed.path, options)
+            except DataError as error:
+                if not options.skip_bad:
+                    raise
+                bad = bad or str(error)
+                continue
+            if width not in (0, array.shape[-1]):
+                raise DataError(f"{listed.path}: expected {width} numbers a frame, as before; got {array.shape[-1]}")
+            width = array.shape[-1]
+            moments.add(array)
+        if not width:
+            raise DataError(f"expected some {self.noun} that can be read; got none, such as {bad}")
+        scale = moments.scaler()
+        return tuple(scale.mean.tolist()), tuple(scale.std.tolist())
 
     def write_codec(self, run: Run, codec: WriteCodec) -> None:
         """A tokenizer and a scale."""
@@ -135,15 +159,16 @@ class WrittenFiles(WrittenCorpus):
         options: WriteOptions,
     ):
         self.unreadable, self.first_unreadable = 0, ""
-        read = self._read(task, examples, options)
+        read = self._read(task, examples, codec, options)
         super().__init__(folder, name, read, codec.vocabulary, options.max_length)
 
     def _read(
-        self, task: WriteTask[Any], examples: Iterable[Listed], options: WriteOptions
+        self, task: WriteTask[Any], examples: Iterable[Listed], codec: WriteCodec, options: WriteOptions
     ) -> Iterator[tuple[NDArray[Any], str]]:
         for listed in examples:
             try:
                 array = task.array(listed.path, options)
+                codec.check(listed.path, task.kind([listed.path]), array.shape[-1])
             except DataError as error:
                 if not options.skip_bad:
                     raise

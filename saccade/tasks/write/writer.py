@@ -135,6 +135,7 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
             if hypothesis.weights is not None:
                 weights = self.real_slots(hypothesis.weights.float().cpu(), input, sizes[row]).numpy()
                 target += [SPECIAL[END]] * (len(weights) - len(target))
+                weights = weights if self.model.looks else None
             text = self.codec.vocabulary.decode(hypothesis.tokens)
             found.append(Found(text, tuple(target), hypothesis.score, weights))
         return found
@@ -160,6 +161,8 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
                     continue
                 true.append(tuple(text for one in some for text in one.texts))
             said += [best[0].text for best in self.written(arrays, beam=beam)]
+        if not said:
+            raise DataError(f"{examples}: expected some files that can be read; got none of {len(grouped)}")
         return Sides(said, true, examples.missing + len(grouped) - len(said))
 
 

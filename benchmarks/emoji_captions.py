@@ -1,0 +1,143 @@
+"""Captions of emoji that were never seen: who stands left and right, and in which colour; with and without attention.
+
+usage: python benchmarks/emoji_captions.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
+
+Noto emoji (72 px, Apache 2.0) with their Unicode names, split by the base emoji (the name before the skin tones), so
+that no copy of a test image in another tone is trained on: a tenth of the bases to test on, a tenth to choose the best
+round by, and of the seven couples with two tones each two and one. Of the couples the two tones must be right and in
+order; BLEU and CIDEr are of all images of the test part, most of whose names nobody could know. Writes JSON and
+prints the table of the README.
+"""
+
+import random
+import zipfile
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trials
+
+from saccade.files import write_atomic
+from saccade.tasks.caption.options import CaptionOptions
+
+COMMON: dict[str, Any] = {"height": 72, "width": 72, "epochs": 40, "precision": "bfloat16", "patience": 100}
+KINDS: dict[str, dict[str, Any]] = {"attention": {"attention": "visual"}, "no attention": {"attention": "none"}}
+GOALS = {"two_tones": 85.0}
+
+
+class Emoji(NamedTuple):
+    """An image, its name, the name without tones, and its tones."""
+
+    file: str
+    name: str
+    base: str
+    tones: tuple[str, ...]
+
+
+def emoji(data: Path, work: Path) -> list[Emoji]:
+    """All of them; the images are unpacked."""
+    folder = work / "png"
+    if not folder.is_dir():
+        with zipfile.ZipFile(data / "emoji_noto" / "png72.zip") as archive:
+            archive.extractall(folder)
+    rows = (data / "emoji_noto" / "captions.tsv").read_text("utf-8").splitlines()[1:]
+    found = []
+    for file, _, name, _, _, tones in (row.split("\t") for row in rows):
+        said = tuple(filter(None, tones.split("|")))
+        base = name.removesuffix(": " + ", ".join(said)) if said else name
+        found.append(Emoji(file, name, base, said))
+    return found
+
+
+def split(found: list[Emoji], work: Path, seed: int = 7) -> dict[str, Path]:
+    """Lists to train on, to choose by and to test on: of the bases a tenth each, of the couples one and two."""
+    chance, pairs = random.Random(seed), sorted(couples(found))
+    bases = sorted({one.base for one in found} - set(pairs))
+    chance.shuffle(bases)
+    chance.shuffle(pairs)
+    tenth = len(bases) // 10
+    parts = {"test": {*bases[:tenth], *pairs[:2]}, "held": {*bases[tenth : 2 * tenth], *pairs[2:3]}}
+    parts["train"] = {one.base for one in found} - parts["test"] - parts["held"]
+    lists = {}
+    for part, some in parts.items():
+        lists[part] = work / "png" / f"{part}.tsv"
+        write_atomic(lists[part], "".join(f"{one.file}\t{one.name}\n" for one in found if one.base in some))
+    return lists
+
+
+def couples(found: list[Emoji]) -> set[str]:
+    """The bases with two tones."""
+    return {one.base for one in found if len(one.tones) == 2}
+
+
+def tones_right(trained: Any, found: list[Emoji], lists: dict[str, Path]) -> dict[str, Any]:
+    """How often both tones of a couple are right, in order, and each of them."""
+    measured = {}
+    for part in ("held", "test"):
+        names = {line.split("\t")[0] for line in lists[part].read_text("utf-8").splitlines()}
+        some = [one for one in found if len(one.tones) == 2 and one.file in names]
+        said = [tones_of(answer.text) for answer in trained.answer([lists[part].parent / one.file for one in some])]
+        pairs = list(zip(said, (one.tones for one in some), strict=True))
+        measured[part] = {
+            "bases": sorted({one.base for one in some}),
+            "couples": len(some),
+            "both": sum(a == b for a, b in pairs),
+            "first": sum(a[:1] == b[:1] for a, b in pairs),
+            "second": sum(a[1:2] == b[1:2] for a, b in pairs),
+        }
+    return measured
+
+
+def tones_of(caption: str) -> tuple[str, ...]:
+    """The tones that a caption ends with.
+
+    >>> tones_of("kiss man, man: light skin tone, dark skin tone")
+    ('light skin tone', 'dark skin tone')
+    """
+    _, _, after = caption.rpartition(": ")
+    return tuple(part.strip() for part in after.split(",") if part.strip().endswith("skin tone"))
+
+
+def trial(options: dict[str, Any], lists: dict[str, Path], found: list[Emoji]) -> dict[str, Any]:
+    """One training."""
+    chosen = CaptionOptions(**{**COMMON, **options})
+    measure = partial(tones_right, found=found, lists=lists)
+    return trials.train(chosen, [lists["train"]], [lists["held"]], {"test": [lists["test"]]}, measure=measure)
+
+
+def main() -> None:
+    given = trials.arguments(__doc__ or "", "emoji_captions.json")
+    given.work.mkdir(parents=True, exist_ok=True)
+    every = emoji(given.data, given.work)
+    lists = split(every, given.work)
+    found = trials.run(given, {kind: partial(trial, options, lists, every) for kind, options in KINDS.items()})
+    if found is None:
+        return
+    results = {"goals": GOALS, "table": {kind: summary(result) for kind, result in found.items()}}
+    trials.write(given, found, results)
+    print(tables(results))
+
+
+def summary(result: dict[str, Any]) -> dict[str, Any]:
+    """Percent of couples with the right tones, the scores of all captions, and what it cost."""
+    counted = result["measured"]["test"]
+    shares = {name: 100 * counted[name] / counted["couples"] for name in ("both", "first", "second")}
+    captions = {name: result["tests"]["test"][name] for name in ("bleu1", "bleu2", "bleu3", "bleu4", "cider")}
+    cost = {name: result[name] for name in ("seconds", "cpu_seconds", "peak_mib", "parameters")}
+    return {"bases": counted["bases"], "couples": counted["couples"], **shares, **captions, **cost}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The table of the README."""
+    lines = [
+        "| unseen couples | both tones, in order, % | BLEU-1 | BLEU-4 | minutes of a core |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, row in results["table"].items():
+        captions = f"{row['bleu1']:.1f} | {row['bleu4']:.1f}"
+        lines.append(f"| {kind} | {row['both']:.1f} | {captions} | {row['cpu_seconds'] / 60:.0f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
