@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
+import saccade
 from saccade.lens.answers import drawing_of
+from saccade.lens.capture.answered import drawing_of_heads
 from saccade.lens.images import AttendedImage
 from saccade.lens.maps import AttentionMap
 from saccade.lens.series import AttendedSeries
@@ -107,6 +110,19 @@ def test_what_also_has_a_source_is_still_a_caption_or_a_transcript():
 
     assert isinstance(drawing_of(Sourced("", np.zeros((2, 2), np.uint8), (), np.zeros((0, 1, 1)))), AttendedImage)
     assert isinstance(drawing_of(Heard("", np.eye(2), (), np.zeros((0, 1)), "", 0)), AlignedStrip)
+
+
+def test_heads_of_a_caption_have_the_cells_of_its_image_and_those_of_a_transcript_places():
+    attention, memory = saccade.AdditiveAttention(4, 5, 6), torch.randn(1, 6, 5)
+    with saccade.look(attention) as seen:
+        for _ in range(2):
+            attention(torch.randn(1, 1, 4), memory, memory)
+    image = Caption("dog", np.zeros((6, 9, 3), np.uint8), ("dog", "</s>"), np.full((2, 2, 3), 1 / 6, np.float32))
+    (site,) = drawing_of_heads(seen, image).sites
+    assert site.target.labels == ("dog", "</s>")
+    assert site.source.labels == ("(1, 1)", "(1, 2)", "(1, 3)", "(2, 1)", "(2, 2)", "(2, 3)")
+    (site,) = drawing_of_heads(seen, Transcript("a", np.eye(4), ("a", "</s>"), HALF, "s", 2.5)).sites
+    assert (site.target.labels, site.source.labels) == (("a", "</s>"), tuple("012345"))
 
 
 def test_nothing_to_look_at_and_no_answer():

@@ -39,10 +39,7 @@ def drawn(image, width=60, encoding="utf-8"):
     ("change", "message"),
     [
         ({"pixels": np.zeros((4, 8, 3))}, r"pixels must be uint8 \[height, width, 3\]; got float64 \[4, 8, 3\]"),
-        (
-            {"pixels": np.zeros((3, 4, 8), np.uint8)},
-            r"pixels must be uint8 \[height, width, 3\]; got uint8 \[3, 4, 8\]",
-        ),
+        ({"pixels": np.zeros((3, 4, 8), np.uint8)}, r"pixels must be uint8 .* got uint8 \[3, 4, 8\]"),
         ({"pixels": np.zeros((0, 8), np.uint8)}, r"pixels must be uint8 .* got uint8 \[0, 8, 3\]"),
         ({"weights": np.zeros((2, 4))}, r"weights must be \[word, rows, columns\]; got \[2, 4\]"),
         ({"weights": np.zeros((3, 2, 2))}, r"weights must be \[word, rows, columns\] = \[2, 2, 2\]; got \[3, 2, 2\]"),
@@ -70,18 +67,15 @@ def test_an_image_is_a_frozen_copy_and_grey_has_three_equal_channels():
 # How weights light pixels
 
 
-@pytest.mark.parametrize(
-    ("rows", "columns", "height", "width"), [(3, 5, 30, 45), (1, 1, 4, 4), (7, 2, 7, 2), (9, 9, 4, 5)]
-)
-def test_smoothed_weights_stay_within_the_weights_and_meet_them_in_the_middles(rows, columns, height, width):
+@pytest.mark.parametrize(("rows", "columns"), [(3, 5), (1, 1), (7, 2)])
+@pytest.mark.parametrize(("down", "across"), [(1, 1), (3, 9)])
+def test_smoothed_weights_stay_within_the_weights_and_meet_them_in_the_middles(rows, columns, down, across):
     weights = np.random.default_rng(1).random((rows, columns), np.float32)
-    over = smoothed(weights, height, width)
-    assert over.shape == (height, width)
+    over = smoothed(weights, rows * down, columns * across)
+    assert over.shape == (rows * down, columns * across)
     assert weights.min() - 1e-6 <= over.min()
     assert over.max() <= weights.max() + 1e-6
-    if height % rows == 0 and height // rows % 2 == 1 and width % columns == 0 and width // columns % 2 == 1:
-        down, across = height // rows, width // columns
-        assert over[down // 2 :: down, across // 2 :: across] == pytest.approx(weights, abs=1e-6)
+    assert over[down // 2 :: down, across // 2 :: across] == pytest.approx(weights, abs=1e-6)
 
 
 def test_smoothing_is_what_torch_calls_bilinear():

@@ -62,14 +62,11 @@ def _places(image: AttendedImage, layout: Layout, place: int, width: int) -> Tex
     rows, columns = image.weights.shape[1:]
     line = Text(_cut(layout.labels[place], layout.left)).append(f" {layout.arrow} ", "dim")
     cells = strongest(image.weights[place])
-    told = [f"({row + 1}, {column + 1}) {image.weights[place, row, column]:.2g}" for row, column in cells] or [
-        "nothing"
-    ]
-    named = [f"{whereabouts(*cell, rows, columns)} {said}" for cell, said in zip(cells, told, strict=False)]
-    if named and line.cell_len + len(named[0]) <= width:
-        told = named
-    line.append(told[0])
-    for more in told[1:]:
+    told = [f"({row + 1}, {column + 1}) {image.weights[place, row, column]:.2g}" for row, column in cells]
+    named = [f"{whereabouts(*cell, rows, columns)} {said}" for cell, said in zip(cells, told, strict=True)]
+    first, *others = named if named and line.cell_len + len(named[0]) <= width else told or ["nothing"]
+    line.append(first)
+    for more in others:
         if line.cell_len + 2 + len(more) <= width:
             line.append(f", {more}", "dim")
     return line

@@ -59,6 +59,7 @@ class Listening:
         self.transcriber, self.endless, self.over = transcriber, endless, False
         self._front = LogMel(rate=options.rate, mels=options.mels)
         self._frames_of, self._encoder = LogMelStream(self._front), model.encoder.begin()
+        self._joined = 1 << options.halvings  # frames in a slot
         # A chunk of MoChA reaches so far back; one slot at least stays, to look at nothing of it.
         self._keep = max(getattr(model.decoder.attention, "chunk", 1) - 1, 1)
         self._slots = next(model.parameters()).new_zeros(1, 0, model.config.hidden)
@@ -189,10 +190,9 @@ class Listening:
 
     def _end_of_slot(self) -> float:
         """Where the frames of the slot that is attended end, in seconds."""
-        front, joined = self._front, 2**self.transcriber.options.halvings
-        last = min((self._place + 1) * joined, self._frames) - 1
-        return min((last * front.stride + front.width) / front.rate, self.seconds)
+        last = min((self._place + 1) * self._joined, self._frames) - 1
+        return min((last * self._front.stride + self._front.width) / self._front.rate, self.seconds)
 
     def _limit(self) -> int:
-        frames = self._frames - (self._begun << self.transcriber.options.halvings)
-        return self.transcriber._limit(np.empty((frames, 0)))
+        """How many tokens an utterance of so many frames may have, as offline."""
+        return self.transcriber._limit(np.empty((self._frames - self._begun * self._joined, 0)))

@@ -83,8 +83,8 @@ class WriteLearner(Learner[WrittenBatch]):
         if written.ctc is not None:
             loss += share * float(_aligned(written, batch).sum())
         true = [row[:length] for row, length in zip(batch.target.tolist(), (real.sum(1) - 1).tolist(), strict=True)]
-        limits = [2 * len(row) + 5 for row in true]
-        said = [best[0].tokens for best in search(self.model, batch.input, batch.sizes, limits)]
+        limits, greedy = [2 * len(row) + 5 for row in true], self.options.share_of_greedy
+        said = [best[0].tokens for best in search(self.model, batch.input, batch.sizes, limits, share=greedy)]
         edits = [edit_distance(a, b) for a, b in zip(said, true, strict=True)]
         tokens, length = int(real.sum()), sum(map(len, true))
         return Checked(loss, tokens, right, sum(edits), length, len(true), edits.count(0))

@@ -48,6 +48,11 @@ class WriteOptions(Course):
     FREE: ClassVar[tuple[str, ...]] = ("max_length", "folder", "skip_bad", "label_smoothing")
     ATTENDING: ClassVar[str] = "additive"
 
+    @property
+    def share_of_greedy(self) -> float:
+        """The share of CTC in the score of a text that is written token by token, without a beam."""
+        return self.ctc
+
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1, "heads": 1}
