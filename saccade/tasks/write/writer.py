@@ -176,4 +176,3 @@ def longest_of(run: Run) -> Longest:
         return Longest(**run.read_config()["data"]["longest"])
     except (KeyError, TypeError):
         raise RunError(f"{run.path(CONFIG)}: expected data.longest with input and target; got none") from None
-
