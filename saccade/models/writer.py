@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.build import build_visual
-from saccade.attention.none import NoAttention
 from saccade.layers import Order
 from saccade.models.decoder import DecoderConfig, Forced, RecurrentDecoder
 from saccade.models.transformerdecoder import TransformerWriter, WriterConfig
@@ -79,11 +78,6 @@ class Writer(nn.Module, ABC):
         self.writing = writing
         self.decoder = _decoder(dim, writing)
         self.ctc = nn.Linear(dim, writing.vocab) if writing.ctc else None
-
-    @property
-    def looks(self) -> bool:
-        """Whether the decoder attends: there is one, and it is not one that is given the whole alone."""
-        return self.decoder is not None and not isinstance(getattr(self.decoder, "attention", None), NoAttention)
 
     @abstractmethod
     def encode(self, input: Tensor, sizes: Int[Tensor, "batch axes"]) -> Slots:

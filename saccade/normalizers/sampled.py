@@ -82,8 +82,8 @@ def sample(scores: Scores, mask: Mask | None = None, *, noise: Scores) -> Scores
 
 
 def log_probability(scores: Scores, weights: Scores, mask: Mask | None = None) -> Float[Tensor, "*batch query"]:
-    """How likely a draw was, `log softmax(s)_j` at the slot j that was chosen; 0 for a row that may look nowhere, and for
-    one that was not drawn.
+    """How likely a draw was, `log softmax(s)_j` at the slot j that was chosen; 0 for a row that may look nowhere, and
+    for one that was not drawn.
 
     Xu et al. 2015, §4.1: its gradient times the reward is that of REINFORCE.
 

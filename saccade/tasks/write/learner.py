@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, ctc_loss
 
+from saccade import masks
 from saccade.attention.losses import doubly_stochastic_loss
 from saccade.data.tokens import PAD
 from saccade.data.writtencorpus import WrittenBatch
@@ -55,20 +56,22 @@ class WriteLearner(Learner[WrittenBatch]):
         tokens, share = (batch.target != PAD).sum(), self.options.ctc
         total, plain = torch.zeros((), device=tokens.device), torch.zeros((), device=tokens.device)
         if written.forced is not None:
-            loss = self._forced(written.forced, batch)
+            loss = self._forced(written.forced, written.lengths, batch)
             total, plain = total + (1 - share) * loss, plain + (1 - share) * _next_token(written.forced, batch).sum()
         if written.ctc is not None:
             aligned = _aligned(written, batch).sum()
             total, plain = total + share * aligned, plain + share * aligned
         return Objective(total / tokens, plain.detach(), tokens)
 
-    def _forced(self, forced: Forced, batch: WrittenBatch) -> Tensor:
+    def _forced(self, forced: Forced, lengths: Tensor, batch: WrittenBatch) -> Tensor:
         """The loss of the decoder, summed over tokens."""
         loss = _next_token(forced, batch, self.options.label_smoothing)
         total = loss.sum()
         if self.doubly_stochastic and forced.weights is not None:
             weights = forced.weights.float()
-            total = total + self.doubly_stochastic * doubly_stochastic_loss(weights, batch.target != PAD).sum()
+            there = masks.padding(lengths, weights.shape[2])
+            missed = doubly_stochastic_loss(weights, batch.target != PAD, memory_mask=there)
+            total = total + self.doubly_stochastic * missed.sum()
         drawn = getattr(forced.state, "attention", None)
         return self.reinforced(total, getattr(drawn, "drawn", None), -loss.sum(1).detach())
 

@@ -57,9 +57,9 @@ class WriteOptions(Course):
         super().__post_init__()
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1, "heads": 1}
         self.at_least({**least, "max_length": 1})
-        for name in ("ctc", "label_smoothing"):
-            if not 0 <= getattr(self, name) <= (1 if name == "ctc" else 0.99):
-                raise OptionError(f"{flag(name)} must be a share, 0 to 1; got {getattr(self, name)}")
+        for name, most in (("ctc", 1), ("label_smoothing", 0.99)):
+            if not 0 <= getattr(self, name) <= most:
+                raise OptionError(f"{flag(name)} must be a share, 0 to {most}; got {getattr(self, name)}")
         if (self.decoder == "none") != (self.ctc == 1):
             raise OptionError(f"--decoder none goes with --ctc 1; got --decoder {self.decoder}, --ctc {self.ctc:g}")
         if self.hidden % 2:

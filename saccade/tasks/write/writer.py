@@ -135,7 +135,6 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
             if hypothesis.weights is not None:
                 weights = self.real_slots(hypothesis.weights.float().cpu(), input, sizes[row]).numpy()
                 target += [SPECIAL[END]] * (len(weights) - len(target))
-                weights = weights if self.model.looks else None
             text = self.codec.vocabulary.decode(hypothesis.tokens)
             found.append(Found(text, tuple(target), hypothesis.score, weights))
         return found
