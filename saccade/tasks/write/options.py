@@ -21,13 +21,13 @@ class WriteOptions(Course):
     vocab_size: int = 8000
     """Largest number of tokens, for words and pieces."""
     attention: str = "additive"
-    """What the decoder looks with: a mechanism, or parts joined by plus signs; none gives it one vector of the whole."""
+    """What the decoder looks with: a mechanism, or parts joined by plus signs; none: one vector of the whole."""
     decoder: DecoderName = "lstm"
     """What writes: a recurrent cell, a Transformer (with multi-head attention), or none, which leaves CTC alone."""
     attend: Order = "before"
     """Whether a recurrent decoder attends before its cell takes a step, or after, which trains all steps at once."""
     ctc: float = 0.0
-    """Share of the loss of CTC, which aligns slots and tokens in order, in training and in searching (Watanabe 2017)."""
+    """Share of the loss of CTC, which aligns slots and tokens in order, in training and searching (Watanabe 2017)."""
     embedding: int = 64
     """Width of the token embeddings."""
     hidden: int = 256
