@@ -213,23 +213,6 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "list.tsv"
 
 
-<<<<<<< HEAD
-CAPTION = {"height": 16, "width": 24, "filters": 8, "halvings": 2, "embedding": 8, "hidden": 16, "batch_size": 8}
-LINES = {
-    "read": "columns",
-    "level": "char",
-    "attention": "additive",
-    "ctc": 0.5,
-    "height": 12,
-    "width": 0,
-    "halvings": 1,
-}
-TRANSCRIBE = {"level": "word", "rate": 8000, "mels": 16, "embedding": 8, "hidden": 16, "batch_size": 8}
-TRANSCRIBE |= {"encoder_layers": 2, "halvings": 1, "masks": 0, "ctc": 0.5}
-
-
-=======
->>>>>>> h-tests
 @pytest.fixture(scope="session")
 def caption_run(tmp_path_factory: pytest.TempPathFactory, painted: Path) -> Path:
     """A captioner of the painted images; read it, do not change it."""
