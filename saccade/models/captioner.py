@@ -84,8 +84,9 @@ class Captioner(Writer):
             states, lengths = columns(found)
             states, summary = self.columns(self.dropout(states), lengths)
             return slots_of(self.dropout(states), lengths, summary)
-        seen = torch.relu(self.project(found.map.permute(0, 2, 3, 1)))
-        states, mask = _packed(self.dropout(self.positions(seen).flatten(1, 2)), found.mask.flatten(1))
+        placed = self.positions(self.project(found.map.permute(0, 2, 3, 1))).flatten(1, 2)
+        # What is seen and where are rectified together: apart, a decoder learns to go from place to place far later.
+        states, mask = _packed(self.dropout(torch.relu(placed)), found.mask.flatten(1))
         return Slots(states, mask, mean_of_slots(states, mask))
 
     def grid(self, sizes: Tensor) -> Tensor:
