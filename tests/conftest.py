@@ -247,7 +247,15 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CAPTION = {"height": 16, "width": 24, "filters": 8, "halvings": 2, "embedding": 8, "hidden": 16, "batch_size": 8}
-LINES = {"read": "columns", "level": "char", "attention": "additive", "ctc": 0.5, "height": 12, "width": 0, "halvings": 1}
+LINES = {
+    "read": "columns",
+    "level": "char",
+    "attention": "additive",
+    "ctc": 0.5,
+    "height": 12,
+    "width": 0,
+    "halvings": 1,
+}
 TRANSCRIBE = {"level": "word", "rate": 8000, "mels": 16, "embedding": 8, "hidden": 16, "batch_size": 8}
 TRANSCRIBE |= {"encoder_layers": 2, "halvings": 1, "masks": 0, "ctc": 0.5}
 
@@ -277,6 +285,20 @@ def transcribe_run(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> Pa
 
     options = TranscribeOptions(**TRANSCRIBE, epochs=20, learning_rate=0.01, dropout=0.0)
     return _fitted(tmp_path_factory.mktemp("runs") / "sounds", options, (sounds,))
+
+
+@pytest.fixture(scope="session")
+def stream_run(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> Path:
+    """A recogniser of tones that writes while it listens, hardly trained and made to stop often; do not change it."""
+    from saccade.runs import Run
+    from saccade.tasks.transcribe.options import TranscribeOptions
+
+    streaming = {"streaming": True, "attention": "mocha", "normalize": "training"}
+    options = TranscribeOptions(**TRANSCRIBE, **streaming, epochs=3, learning_rate=0.01, dropout=0.0)
+    run = Run(_fitted(tmp_path_factory.mktemp("runs") / "stream", options, (sounds,)))
+    weights = run.read_weights()
+    run.write_weights({**weights, "decoder.attention.r": weights["decoder.attention.r"] + 1.5})
+    return run.folder
 
 
 @pytest.fixture(scope="session")
