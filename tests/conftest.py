@@ -241,6 +241,20 @@ def transcribe_run(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> Pa
 
 
 @pytest.fixture(scope="session")
+def stream_run(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> Path:
+    """A recogniser of tones that writes while it listens, hardly trained and made to stop often; do not change it."""
+    from saccade.runs import Run
+    from saccade.tasks.transcribe.options import TranscribeOptions
+
+    streaming = {"streaming": True, "attention": "mocha", "normalize": "training"}
+    options = TranscribeOptions(**TRANSCRIBE, **streaming, epochs=3, learning_rate=0.01, dropout=0.0)
+    run = Run(_fitted(tmp_path_factory.mktemp("runs") / "stream", options, (sounds,)))
+    weights = run.read_weights()
+    run.write_weights({**weights, "decoder.attention.r": weights["decoder.attention.r"] + 1.5})
+    return run.folder
+
+
+@pytest.fixture(scope="session")
 def keras() -> ModuleType:
     """Keras on PyTorch, where it is installed."""
     os.environ["KERAS_BACKEND"] = "torch"

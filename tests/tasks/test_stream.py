@@ -23,10 +23,11 @@ from saccade.tasks.write.writer import Longest
 
 RATE = 8000
 TEXTS = ["one two three, four", "five six zero 零一二 one"]
+SHORT = Longest(40, 6)
 SMALL = {"rate": RATE, "mels": 12, "hidden": 12, "embedding": 5, "streaming": True, "normalize": "training"}
 
 
-def untrained(seed: int, *, end: float = -1.0, longest: Longest = Longest(40, 6), **options: object) -> Transcriber:
+def untrained(seed: int, *, end: float = -1.0, longest: Longest = SHORT, **options: object) -> Transcriber:
     """A recogniser with large random weights, so that it stops here and there; `end` is what the end token gains."""
     chosen = TranscribeOptions(**{"attention": "mocha", **SMALL, **options})
     codec = WriteCodec(tokens.learn(TEXTS, chosen.level, 300), "recordings", (-9.0,) * 12, (3.0,) * 12)
