@@ -129,9 +129,11 @@ def test_images_larger_than_memory_are_not_unpacked(tmp_path):
             read_image(path)
         assert str(caught.value) == f"{path}: {most} {got}"
     path.write_bytes(claiming(9_999, 10_000))
-    with warnings.catch_warnings(record=True, action="always") as seen:
-        with pytest.raises(DataError, match="expected a whole image"):
-            read_image(path)
+    with (
+        warnings.catch_warnings(record=True, action="always") as seen,
+        pytest.raises(DataError, match="expected a whole image"),
+    ):
+        read_image(path)
     assert not seen
 
 

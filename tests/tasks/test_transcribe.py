@@ -182,7 +182,9 @@ def test_bad_recordings_are_left_out_counted_and_told(tmp_path, train, sounds):
     with pytest.raises(DataError, match=r"1 of 91 are not there: gone\.wav"):
         train(tmp_path / "other", TranscribeOptions(**TRANSCRIBE), list_)
     whole = listed(list_, *list_.read_text().splitlines()[:90])
-    with pytest.raises(DataError, match=r"(7\.wav: expected a whole recording|8\.wav: expected a recording; got one wi)"):
+    with pytest.raises(
+        DataError, match=r"(7\.wav: expected a whole recording|8\.wav: expected a recording; got one wi)"
+    ):
         train(tmp_path / "other", TranscribeOptions(**TRANSCRIBE), whole)
 
 

@@ -11,7 +11,7 @@ from saccade.attention.monotonic import MonotonicState
 from saccade.data.tokens import END, SPECIAL
 from saccade.errors import OptionError
 from saccade.layers.logmel import LogMel, LogMelStream
-from saccade.models.decoder import Step
+from saccade.models.decoder import RecurrentDecoder, Step
 from saccade.tasks.transcribe.options import TranscribeOptions
 from saccade.tasks.transcribe.spelling import Heard, Spelling
 from saccade.tasks.transcribe.transcriber import Transcriber
@@ -150,15 +150,15 @@ class Listening:
 
     def _step(self) -> Step:
         """A step of the decoder that looks for its slot from where the search goes on."""
-        model = self.transcriber.model
-        assert model.decoder is not None
+        decoder = self.transcriber.model.decoder
+        assert isinstance(decoder, RecurrentDecoder)
         slots = self._slots[:, : self._passed + _AHEAD]
-        source, state = model.decoder.begin(slots, None, slots.new_zeros(1, slots.shape[2]))
+        source, state = decoder.begin(slots, None, slots.new_zeros(1, slots.shape[2]))
         first = torch.arange(slots.shape[1], device=slots.device) == self._passed
         state = state._replace(attention=MonotonicState(first.to(state.attention.alignment.dtype)[None]))
         if self._cells is not None:
             state = state._replace(cells=self._cells)
-        step: Step = model.decoder.step(torch.tensor([self._token], device=slots.device), source, state)
+        step: Step = decoder.step(torch.tensor([self._token], device=slots.device), source, state)
         return step
 
     def _pass(self, slots: int) -> None:

@@ -73,7 +73,8 @@ class WriteLearner(Learner[WrittenBatch]):
             missed = doubly_stochastic_loss(weights, batch.target != PAD, memory_mask=there)
             total = total + self.doubly_stochastic * missed.sum()
         drawn = getattr(forced.state, "attention", None)
-        return self.reinforced(total, getattr(drawn, "drawn", None), -loss.sum(1).detach())
+        minimised: Tensor = self.reinforced(total, getattr(drawn, "drawn", None), -loss.sum(1).detach())
+        return minimised
 
     def check(self, batch: WrittenBatch) -> Checked:
         """The counts of a batch: losses under teacher forcing, and what is written without it."""
