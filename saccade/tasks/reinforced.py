@@ -16,12 +16,16 @@ class Reinforced(nn.Module):
     The reward of an example is the log-probability of its target, compared with a moving mean of earlier rewards, and
     the entropy of what was drawn from is kept up. The baseline is a buffer, so that a resumed training goes on with it.
 
+    Args:
+        entropy: the weight of the entropy; over hundreds of slots, whose entropy is large, a small one.
+
     >>> Reinforced()(torch.tensor(2.0), None, torch.tensor([-1.0])).item()
     2.0
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, entropy: float = ENTROPY):
         super().__init__()
+        self.entropy = entropy
         self.register_buffer("baseline", torch.tensor(float("nan")))
         self.baseline: Tensor
 
@@ -36,4 +40,4 @@ class Reinforced(nn.Module):
         baseline = torch.where(self.baseline.isnan(), reward.mean(), self.baseline)
         total = total + REWARD * len(reward) * reinforce_loss(drawn.log_probability, reward, baseline)
         self.baseline = torch.lerp(reward.mean(), baseline, BASELINE)
-        return total - ENTROPY * drawn.entropy.sum()
+        return total - self.entropy * drawn.entropy.sum()

@@ -14,10 +14,10 @@ from saccade.errors import DataError, OptionError, RunError
 from saccade.runs import Run
 from saccade.tasks.caption.captioner import new_model
 from saccade.tasks.caption.options import CaptionOptions
-from saccade.tasks.reinforced import ENTROPY, REWARD, Reinforced
+from saccade.tasks.reinforced import REWARD, Reinforced
 from saccade.tasks.transcribe.options import TranscribeOptions
 from saccade.tasks.write.codec import WriteCodec
-from saccade.tasks.write.learner import WriteLearner
+from saccade.tasks.write.learner import ENTROPY, WriteLearner
 from saccade.tasks.write.search import search
 
 VOCABULARY = learn(["a b c d"], "word")
@@ -128,7 +128,7 @@ def test_what_is_drawn_learns_from_its_reward():
 def test_the_baseline_begins_with_the_first_reward_and_is_saved():
     from saccade.attention.content import Drawn
 
-    rule, reward = Reinforced(), torch.tensor([-3.0, -5.0])
+    rule, reward = Reinforced(entropy=ENTROPY), torch.tensor([-3.0, -5.0])
     drawn = Drawn(torch.tensor([-1.0, -2.0]), torch.tensor([0.5, 0.25]))
     total = rule(torch.tensor(8.0), drawn, reward)
     assert float(rule.baseline) == -4.0

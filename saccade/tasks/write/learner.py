@@ -19,6 +19,8 @@ from saccade.tasks.reinforced import Reinforced
 from saccade.tasks.write.options import WriteOptions
 from saccade.tasks.write.search import search
 
+ENTROPY = 0.002  # of drawn attention, as in the program of Xu et al. 2015; see LOG.md
+
 
 class Checked(NamedTuple):
     """What is measured on a batch: the summed loss in nats, target tokens, how many of them were predicted right, edits
@@ -47,7 +49,7 @@ class WriteLearner(Learner[WrittenBatch]):
     def __init__(self, model: Writer, options: WriteOptions, *, doubly_stochastic: float = 0.0):
         super().__init__(model)
         self.options, self.doubly_stochastic = options, doubly_stochastic
-        self.reinforced = Reinforced()
+        self.reinforced = Reinforced(entropy=ENTROPY)
 
     def objective(self, batch: WrittenBatch) -> Objective:
         """The mean loss of a target token."""
