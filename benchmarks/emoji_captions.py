@@ -20,7 +20,16 @@ import trials
 from saccade.files import write_atomic
 from saccade.tasks.caption.options import CaptionOptions
 
-COMMON: dict[str, Any] = {"height": 72, "width": 72, "epochs": 40, "precision": "bfloat16", "patience": 100}
+# Chosen on the part that is held out.
+COMMON: dict[str, Any] = {
+    "height": 72,
+    "width": 72,
+    "filters": 16,
+    "warp": 0.05,
+    "epochs": 30,
+    "precision": "bfloat16",
+    "patience": 100,
+}
 KINDS: dict[str, dict[str, Any]] = {"attention": {"attention": "visual"}, "no attention": {"attention": "none"}}
 GOALS = {"two_tones": 85.0}
 

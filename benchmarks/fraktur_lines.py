@@ -24,18 +24,19 @@ COMMON: dict[str, Any] = {
     "grey": True,
     "height": 32,
     "width": 0,
-    "filters": 32,
+    "filters": 16,
     "halvings": 4,
+    "encoder_layers": 2,
     "hidden": 256,
     "batch_size": 16,
-    "epochs": 40,
-    "learning_rate": 0.001,
-    "warp": 0.05,
+    "epochs": 20,
+    "learning_rate": 0.002,
+    "warp": 0.1,
     "precision": "bfloat16",
     "patience": 100,
 }
 KINDS: dict[str, dict[str, Any]] = {
-    "CTC and attention": {"ctc": 0.5, "attention": "location-sensitive"},
+    "CTC and attention": {"ctc": 0.5, "attention": "additive", "attend": "after"},
     "CTC alone": {"ctc": 1.0, "decoder": "none"},
 }
 BEAM = {"CTC and attention": 5, "CTC alone": 1}

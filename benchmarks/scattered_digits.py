@@ -25,13 +25,14 @@ COMMON: dict[str, Any] = {
     "height": SIDE,
     "width": SIDE,
     "grey": True,
-    "epochs": 10,
+    "filters": 16,
+    "epochs": 8,
     "learning_rate": 0.002,
     "precision": "bfloat16",
 }
 KINDS: dict[str, dict[str, Any]] = {
     "soft": {"attention": "visual"},
-    "hard": {"attention": "visual+reinforce"},
+    "hard": {"attention": "visual+reinforce", "epochs": 16},
     "no attention": {"attention": "none"},
 }
 GOALS = {"exact": 97.0, "in_box": 70.0}
@@ -70,7 +71,7 @@ def main() -> None:
     train, test = (mnist(given.data / "mnist", part) for part in ("train", "t10k"))
     folder = given.work / "data"
     files = [
-        write_canvases(folder / "train", train[0][:55000], train[1][:55000], 20000, 1),
+        write_canvases(folder / "train", train[0][:55000], train[1][:55000], 16000, 1),
         write_canvases(folder / "held", train[0][55000:], train[1][55000:], 500, 2),
         write_canvases(folder / "test", *test, 2000, 3),
     ]

@@ -19,7 +19,16 @@ from saccade.files import write_atomic
 from saccade.tasks.transcribe.options import TranscribeOptions
 
 # Chosen on the speakers that are held out.
-COMMON: dict[str, Any] = {"deltas": 2, "epochs": 100, "batch_size": 16, "patience": 100, "precision": "bfloat16"}
+COMMON: dict[str, Any] = {
+    "deltas": 2,
+    "epochs": 50,
+    "batch_size": 16,
+    "learning_rate": 0.003,
+    "time_mask": 15,
+    "frequency_mask": 3,
+    "precision": "bfloat16",
+    "patience": 100,
+}
 KINDS: dict[str, dict[str, Any]] = {
     "CTC and attention": {"ctc": 0.5},
     "attention alone": {"ctc": 0.0},

@@ -43,9 +43,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "streaming": {"attention": "mocha", "streaming": True, "normalize": "training"},
 }
 ASKED = {"single": ("attention", "no attention"), "strings": tuple(KINDS), "speaker": ("attention",)}
-EPOCHS = {"single": 30, "strings": 12, "speaker": 30}
+EPOCHS = {"single": 25, "strings": 12, "speaker": 20}
 GOALS = {"single": 98.5, "strings": 3.0}
-COUNT = 6000  # strings to train on
+COUNT = 5000  # strings to train on
 
 
 def parts(data: Path, work: Path) -> dict[str, tuple[Path, Path, Path]]:

@@ -56,11 +56,12 @@ HEAD = f"""# The catalogue
 
 Generated from the code by `python docs/make_catalogue.py`; a test sees to it that it is fresh.
 
-A name is what `saccade train translate --attention NAME` takes. Content scores, normalisers and windows can be joined \
-by a plus, one of each, in any order: `general+sparsemax+local-p`. Without a normaliser it is softmax, without a \
-window the whole memory, without a score `general` where there is a window and `additive` elsewhere. What holds for \
-all of them stands in [the contract](contract.md). Cost is that of one query over T slots: d is the width of a vector, \
-n that of a hidden layer, D a half-width.
+A name is what `saccade train translate --attention NAME` takes. `train caption` and `train transcribe` take them too, \
+and beside them `visual`, joined with a normaliser where one is wanted, and `sca-cnn`. Content scores, normalisers and \
+windows can be joined by a plus, one of each, in any order: `general+sparsemax+local-p`. Without a normaliser it is \
+softmax, without a window the whole memory, without a score `general` where there is a window and `additive` \
+elsewhere. What holds for all of them stands in [the contract](contract.md). Cost is that of one query over T slots: d \
+is the width of a vector, n that of a hidden layer, D a half-width.
 
 **The pictures** show the weights of the real modules on one example: a row for each of {len(PATH)} queries, a column \
 for each of {DIM} slots, the darker the more. The queries ask for slots {", ".join(map(str, PATH))}, counted from 0; \

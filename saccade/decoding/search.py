@@ -19,7 +19,9 @@ class Stepped(Protocol):
 
 
 class Scored(NamedTuple):
-    """What a step gives in place of logits where scores of its own are summed: `[batch, vocab]`, none above 0."""
+    """What a step gives in place of logits where its own scores are summed as they are: `[batch, vocab]`, none above 0,
+    -inf where a token is impossible.
+    """
 
     scores: Tensor
     weights: Tensor | None
@@ -172,15 +174,13 @@ class _Beams:
                     if len(ended) < self.beam and score > -float("inf"):
                         self._record(row, beam, score)
                 self.running.remove(row)
-            elif len(ended) == self.beam and ended[-1].score >= max(alive[row]):
+            elif (ended[-1].score if len(ended) == self.beam else -float("inf")) >= max(alive[row]):
                 self.running.remove(row)
 
 
 def _gains(stepped: Stepped | Scored, symbols: Symbols) -> Tensor:
     """What each token adds to the score of an answer."""
-    if isinstance(stepped, Scored):
-        return stepped.scores.index_fill(-1, stepped.scores.new_tensor(symbols.banned).long(), -float("inf"))
-    scores = stepped.logits.float().log_softmax(-1)
+    scores = stepped.scores.clone() if isinstance(stepped, Scored) else stepped.logits.float().log_softmax(-1)
     scores[:, list(symbols.banned)] = -float("inf")
     return scores
 

@@ -45,7 +45,7 @@ def bleu_n(said: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[fl
         references: the true captions of each image, any number from one on.
 
     Raises:
-        ValueError: see `cider`.
+        ValueError: there is no image, not one caption for each image, or no reference for one.
 
     >>> [round(bleu, 1) for bleu in bleu_n(["a dog runs fast"], [["A dog runs home.", "The dog is fast."]])]
     [100.0, 81.6, 69.3, 0.0]

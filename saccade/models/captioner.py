@@ -53,7 +53,7 @@ class Captioner(Writer):
     a map's rows are joined and a bidirectional network goes over the columns, so that the image is a sequence from left
     to right, for which CTC can be trained too.
 
-    >>> writing = WritingConfig(9, "visual", "lstm", "before", 4, 8, 1, 1, 0.0, ctc=0.0)
+    >>> writing = WritingConfig(9, "visual", "lstm", 4, 8, 1, 1, 0.0, ctc=0.0)
     >>> config = CaptionerConfig(3, 4, 2, 1, "none", None, "regions", 32, 8, 1, 0.0, 0.0, (0,) * 3, (1,) * 3, writing)
     >>> image, sizes = torch.zeros(2, 32, 20, 3, dtype=torch.uint8), torch.tensor([[32, 20], [16, 9]])
     >>> Captioner(config)(image, sizes, torch.tensor([[1, 4], [1, 5]])).forced.weights.shape
@@ -84,15 +84,25 @@ class Captioner(Writer):
             states, lengths = columns(found)
             states, summary = self.columns(self.dropout(states), lengths)
             return slots_of(self.dropout(states), lengths, summary)
-        mask = found.mask.flatten(1)
-        states = self.positions(self.project(found.map.permute(0, 2, 3, 1))).flatten(1, 2)
-        states = self.dropout(torch.relu(states)) * mask[..., None]
+        placed = self.positions(self.project(found.map.permute(0, 2, 3, 1))).flatten(1, 2)
+        # What is seen and where are rectified together: apart, a decoder learns to go from place to place far later.
+        states, mask = _packed(self.dropout(torch.relu(placed)), found.mask.flatten(1))
         return Slots(states, mask, mean_of_slots(states, mask))
 
     def grid(self, sizes: Tensor) -> Tensor:
         """How many rows and columns of slots images of these sizes have, `[batch, 2]`."""
         grid = self.image.grid(sizes)
         return grid if self.config.read == "regions" else torch.stack([torch.ones_like(grid[:, 1]), grid[:, 1]], 1)
+
+
+def _packed(states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The slots that there are first, row by row: mechanisms that know places see each image as it is alone."""
+    if bool(mask.all()):
+        return states, mask
+    order = mask.logical_not().byte().argsort(dim=1, stable=True)
+    states = states.gather(1, order[..., None].expand_as(states))
+    mask = mask.gather(1, order)
+    return states * mask[..., None], mask
 
 
 def _warp(config: CaptionerConfig) -> RandomWarp:

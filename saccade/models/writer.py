@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.build import build_visual
-from saccade.attention.none import NoAttention
 from saccade.layers import Order
 from saccade.models.decoder import DecoderConfig, Forced, RecurrentDecoder
 from saccade.models.transformerdecoder import TransformerWriter, WriterConfig
@@ -23,8 +22,6 @@ class WritingConfig:
     attention: str
     """A name of `saccade.attention.catalogue`, `visual` with or without a normaliser, `sca-cnn` or none."""
     decoder: Literal["lstm", "gru", "transformer", "none"]
-    attend: Order
-    """Whether a recurrent decoder attends before its cell takes a step, or after."""
     embedding: int
     hidden: int
     layers: int
@@ -32,6 +29,8 @@ class WritingConfig:
     dropout: float
     ctc: float
     """Share of CTC; above zero there is a layer for it."""
+    attend: Order = "before"
+    """Whether a recurrent decoder attends before its cell takes a step, or after."""
 
 
 class Slots(NamedTuple):
@@ -79,11 +78,6 @@ class Writer(nn.Module, ABC):
         self.writing = writing
         self.decoder = _decoder(dim, writing)
         self.ctc = nn.Linear(dim, writing.vocab) if writing.ctc else None
-
-    @property
-    def looks(self) -> bool:
-        """Whether the decoder attends: there is one, and it is not one that is given the whole alone."""
-        return self.decoder is not None and not isinstance(getattr(self.decoder, "attention", None), NoAttention)
 
     @abstractmethod
     def encode(self, input: Tensor, sizes: Int[Tensor, "batch axes"]) -> Slots:

@@ -82,7 +82,8 @@ def sample(scores: Scores, mask: Mask | None = None, *, noise: Scores) -> Scores
 
 
 def log_probability(scores: Scores, weights: Scores, mask: Mask | None = None) -> Float[Tensor, "*batch query"]:
-    """How likely a draw was, `log softmax(s)_j` at the slot j that was chosen; 0 for a row that may look nowhere.
+    """How likely a draw was, `log softmax(s)_j` at the slot j that was chosen; 0 for a row that may look nowhere, and
+    for one that was not drawn.
 
     Xu et al. 2015, §4.1: its gradient times the reward is that of REINFORCE.
 
@@ -95,7 +96,7 @@ def log_probability(scores: Scores, weights: Scores, mask: Mask | None = None) -
     [0.25]
     """
     logs = confined(precise(scores), mask).log_softmax(-1)
-    return torch.where(weights != 0, logs, 0.0).sum(-1).to(scores.dtype)
+    return torch.where((weights == 1) | weights.isnan(), logs, 0.0).sum(-1).to(scores.dtype)
 
 
 def entropy(scores: Scores, mask: Mask | None = None) -> Float[Tensor, "*batch query"]:
@@ -164,11 +165,35 @@ class Gumbel(RandomNormalizer):
 class Sample(RandomNormalizer):
     """`sample`: no gradient reaches the scores but that of REINFORCE.
 
+    Args:
+        expected: the probability with which, in training, a row takes its expected value softmax(s) in place of a draw,
+            through which gradients flow: with 0.5 scores learn where nothing is known yet, and draws vary less (Xu et
+            al. 2015, §4.1, who toss for an image; here each row does).
+
     >>> Sample().eval()(torch.tensor([[1.0, 3.0, 2.0]])).tolist()
     [[0.0, 1.0, 0.0]]
     """
 
     reinforced = True
 
+    def __init__(self, expected: float = 0.0):
+        super().__init__()
+        if not 0 <= expected <= 1:
+            raise ValueError(f"expected, a probability, must be from 0 to 1; got {expected}")
+        self.expected = expected
+
+    def forward(
+        self, scores: Scores, mask: Mask | None = None, noise: Tensor | torch.Generator | None = None
+    ) -> Scores:
+        """As every random normaliser; where the noise is given as a tensor, every row is drawn."""
+        weights = super().forward(scores, mask, noise)
+        if not self.expected or not self.training or isinstance(noise, Tensor):
+            return weights
+        toss = torch.rand((*scores.shape[:-1], 1), generator=noise, device=scores.device)
+        return torch.where(toss < self.expected, softmax(scores, mask), weights)
+
     def draw(self, scores: Tensor, mask: Tensor | None, noise: Tensor) -> Tensor:
         return sample(scores, mask, noise=noise)
+
+    def extra_repr(self) -> str:
+        return f"expected={self.expected:g}" if self.expected else ""

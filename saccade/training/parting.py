@@ -87,7 +87,9 @@ def _record(example: Any, columns: tuple[str, ...]) -> dict[str, Any]:
         case Listed():
             cells = (str(example.path.resolve()), _alone(example.texts))
         case _:
-            raise TypeError(f"an example must be a Pair, a Labelled, a Tagged or a Listed; got {type(example).__name__}")
+            raise TypeError(
+                f"an example must be a Pair, a Labelled, a Tagged or a Listed; got {type(example).__name__}"
+            )
     return dict(zip(columns, cells, strict=True))
 
 

@@ -49,7 +49,7 @@ def test_several_tokens_go_on_where_others_ended():
     torch.testing.assert_close(torch.cat([first.logits, rest.logits], 1), whole.logits, rtol=0, atol=1e-12)
 
 
-def test_without_a_last_norm_and_layers_it_is_what_the_paper_says():
+def test_embeddings_and_waves_go_through_the_layers_over_the_projected_memory():
     writer, (states, target) = writer_of(), batch()
     waves = torch.tensor(
         [[f(i / 10_000 ** (2 * n / 6)) for n in range(3) for f in (math.sin, math.cos)] for i in range(STEPS)],

@@ -20,8 +20,8 @@ def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
     """What every attention looked at while a model gave one answer, for `saccade.draw`.
 
     Axes as long as the answer's tokens are labelled with them, those over an image or a recording with where a slot
-    lies, all others with places (the patches of a series, the pieces of words). A document's sentences, and a series' variables where each is read by itself, are sites of their
-    own; the steps of a decoder are rows of one.
+    lies, all others with places (the patches of a series, the pieces of words). A document's sentences, and a series'
+    variables where each is read by itself, are sites of their own; the steps of a decoder are rows of one.
 
     Args:
         seen: of `look` around that answer alone, greedy where it was written.

@@ -21,7 +21,6 @@ from saccade.tasks.caption.options import CaptionOptions
 from saccade.tasks.write.codec import WriteCodec
 from saccade.tasks.write.writer import Found, Longest, WriteTrained
 
-
 MUCH = 8  # times as large, or as long as wide
 
 
@@ -147,12 +146,9 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
         return image_of(path, self.options)
 
     def real_slots(self, weights: Tensor, batch: Tensor, size: Tensor) -> Tensor:
-        """Without the places under padding: of a map, row by row, a part of each row."""
-        whole = self.model.grid(torch.tensor([batch.shape[1:3]]))[0].tolist()
+        """The first ones, as many as the image has places."""
         rows, columns = self.model.grid(size[None].cpu())[0].tolist()
-        if weights.shape[1] != whole[0] * whole[1]:  # one vector of the whole
-            return weights
-        return weights.reshape(-1, *whole)[:, :rows, :columns].flatten(1)
+        return weights[:, : rows * columns]
 
     def answer_of(self, path: Path, array: NDArray[Any], found: Found) -> ImageCaption | LineText:
         """A caption, or the text of a line."""
@@ -182,7 +178,7 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
         }
 
     def doubts(self, given: Path) -> list[str]:
-        """Whether the image is so small or so long that little of it is seen, or much larger than those of the training."""
+        """Whether so small or so long an image shows little, or it is far larger than those of the training."""
         height, width = read_image(given).shape[:2]
         h, w = fitted_size((height, width), height=self.options.height, width=self.options.width)
         size, found = f"{width} x {height} pixels", []

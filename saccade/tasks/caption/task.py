@@ -55,6 +55,4 @@ class Caption(WriteTask[CaptionOptions]):
 
     def headline(self, figures: Figures) -> str:
         """Loss, edits and exact match."""
-        return (
-            f"loss {figures['loss']:.4f} errors {figures['error_rate']:.1%} exact {figures['exact_match']:.1%}"
-        )
+        return f"loss {figures['loss']:.4f} errors {figures['error_rate']:.1%} exact {figures['exact_match']:.1%}"

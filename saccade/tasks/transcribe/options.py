@@ -43,6 +43,11 @@ class TranscribeOptions(WriteOptions):
 
     FREE: ClassVar[tuple[str, ...]] = (*WriteOptions.FREE, "frequency_mask", "time_mask", "masks")
 
+    @property
+    def share_of_greedy(self) -> float:
+        """A streaming run writes as it listens, without CTC, whose share needs the whole recording."""
+        return 0.0 if self.streaming else self.ctc
+
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"encoder_layers": 1, "halvings": 0, "rate": 1000, "mels": 1, "deltas": 0}

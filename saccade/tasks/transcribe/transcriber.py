@@ -129,8 +129,8 @@ class Transcriber(WriteTrained[Transcript]):
         """The texts for arrays; a streaming model that takes each best token does so as it listens, without CTC, whose
         probability of a beginning is known at the end.
         """
-        if share is None and beam == 1 and self.options.streaming:
-            share = 0.0
+        if share is None and beam == 1:
+            share = self.options.share_of_greedy
         return super().written(arrays, beam=beam, share=share)
 
     def real_slots(self, weights: Tensor, batch: Tensor, size: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, ctc_loss
 
+from saccade import masks
 from saccade.attention.losses import doubly_stochastic_loss
 from saccade.data.tokens import PAD
 from saccade.data.writtencorpus import WrittenBatch
@@ -55,20 +56,22 @@ class WriteLearner(Learner[WrittenBatch]):
         tokens, share = (batch.target != PAD).sum(), self.options.ctc
         total, plain = torch.zeros((), device=tokens.device), torch.zeros((), device=tokens.device)
         if written.forced is not None:
-            loss = self._forced(written.forced, batch)
+            loss = self._forced(written.forced, written.lengths, batch)
             total, plain = total + (1 - share) * loss, plain + (1 - share) * _next_token(written.forced, batch).sum()
         if written.ctc is not None:
             aligned = _aligned(written, batch).sum()
             total, plain = total + share * aligned, plain + share * aligned
         return Objective(total / tokens, plain.detach(), tokens)
 
-    def _forced(self, forced: Forced, batch: WrittenBatch) -> Tensor:
+    def _forced(self, forced: Forced, lengths: Tensor, batch: WrittenBatch) -> Tensor:
         """The loss of the decoder, summed over tokens."""
         loss = _next_token(forced, batch, self.options.label_smoothing)
         total = loss.sum()
         if self.doubly_stochastic and forced.weights is not None:
             weights = forced.weights.float()
-            total = total + self.doubly_stochastic * doubly_stochastic_loss(weights, batch.target != PAD).sum()
+            there = masks.padding(lengths, weights.shape[2])
+            missed = doubly_stochastic_loss(weights, batch.target != PAD, memory_mask=there)
+            total = total + self.doubly_stochastic * missed.sum()
         drawn = getattr(forced.state, "attention", None)
         return self.reinforced(total, getattr(drawn, "drawn", None), -loss.sum(1).detach())
 
@@ -83,8 +86,8 @@ class WriteLearner(Learner[WrittenBatch]):
         if written.ctc is not None:
             loss += share * float(_aligned(written, batch).sum())
         true = [row[:length] for row, length in zip(batch.target.tolist(), (real.sum(1) - 1).tolist(), strict=True)]
-        limits = [2 * len(row) + 5 for row in true]
-        said = [best[0].tokens for best in search(self.model, batch.input, batch.sizes, limits)]
+        limits, greedy = [2 * len(row) + 5 for row in true], self.options.share_of_greedy
+        said = [best[0].tokens for best in search(self.model, batch.input, batch.sizes, limits, share=greedy)]
         edits = [edit_distance(a, b) for a, b in zip(said, true, strict=True)]
         tokens, length = int(real.sum()), sum(map(len, true))
         return Checked(loss, tokens, right, sum(edits), length, len(true), edits.count(0))

@@ -21,13 +21,13 @@ class WriteOptions(Course):
     vocab_size: int = 8000
     """Largest number of tokens, for words and pieces."""
     attention: str = "additive"
-    """What the decoder looks with: a mechanism, or parts joined by plus signs; none gives it one vector of the whole."""
+    """What the decoder looks with: a mechanism, or parts joined by plus signs; none: one vector of the whole."""
     decoder: DecoderName = "lstm"
     """What writes: a recurrent cell, a Transformer (with multi-head attention), or none, which leaves CTC alone."""
     attend: Order = "before"
     """Whether a recurrent decoder attends before its cell takes a step, or after, which trains all steps at once."""
     ctc: float = 0.0
-    """Share of the loss of CTC, which aligns slots and tokens in order, in training and in searching (Watanabe 2017)."""
+    """Share of the loss of CTC, which aligns slots and tokens in order, in training and searching (Watanabe 2017)."""
     embedding: int = 64
     """Width of the token embeddings."""
     hidden: int = 256
@@ -48,13 +48,18 @@ class WriteOptions(Course):
     FREE: ClassVar[tuple[str, ...]] = ("max_length", "folder", "skip_bad", "label_smoothing")
     ATTENDING: ClassVar[str] = "additive"
 
+    @property
+    def share_of_greedy(self) -> float:
+        """The share of CTC in the score of a text that is written token by token, without a beam."""
+        return self.ctc
+
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1, "heads": 1}
         self.at_least({**least, "max_length": 1})
-        for name in ("ctc", "label_smoothing"):
-            if not 0 <= getattr(self, name) <= (1 if name == "ctc" else 0.99):
-                raise OptionError(f"{flag(name)} must be a share, 0 to 1; got {getattr(self, name)}")
+        for name, most in (("ctc", 1), ("label_smoothing", 0.99)):
+            if not 0 <= getattr(self, name) <= most:
+                raise OptionError(f"{flag(name)} must be a share, 0 to {most}; got {getattr(self, name)}")
         if (self.decoder == "none") != (self.ctc == 1):
             raise OptionError(f"--decoder none goes with --ctc 1; got --decoder {self.decoder}, --ctc {self.ctc:g}")
         if self.hidden % 2:

@@ -82,9 +82,7 @@ class WriteTask(Task[WriteOptionsT, Listed, WriteCodec, WrittenBatch]):
             mean, std = (0.0,) * len(mean), (1.0,) * len(std)
         return WriteCodec(vocabulary, kind, mean, std)
 
-    def _scale(
-        self, examples: Sequence[Listed], options: WriteOptionsT
-    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def _scale(self, examples: Sequence[Listed], options: WriteOptionsT) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation of the last axis over some files."""
         moments, width, bad = Moments(), 0, ""
         for listed in examples:
@@ -126,7 +124,8 @@ class WriteTask(Task[WriteOptionsT, Listed, WriteCodec, WrittenBatch]):
                 say(f"{file}: left out {file.missing} files that are not there (--skip-bad)")
         for name, part in zip(("training", "validation"), parts, strict=True):
             if part.unreadable:
-                say(f"left out {part.unreadable} {name} {self.noun} that cannot be read, such as {part.first_unreadable}")
+                such = f"such as {part.first_unreadable}"
+                say(f"left out {part.unreadable} {name} {self.noun} that cannot be read, {such}")
             if part.too_long:
                 say(f"left out {part.too_long} {name} texts longer than {options.max_length} tokens (--max-length)")
             if not len(part):
