@@ -54,13 +54,13 @@ class Listening:
         check_streams(options)
         if transcriber.codec.kind != "recordings":
             raise OptionError(f"expected a run that was trained on recordings; got one of {transcriber.codec.kind}")
-        assert model.decoder is not None
+        assert isinstance(model.decoder, RecurrentDecoder)
         self.transcriber, self.endless, self.over = transcriber, endless, False
         self._front = LogMel(rate=options.rate, mels=options.mels)
         self._frames_of, self._encoder = LogMelStream(self._front), model.encoder.begin()
         self._joined = 1 << options.halvings  # frames in a slot
         # A chunk of MoChA reaches so far back; one slot at least stays, to look at nothing of it.
-        self._keep = max(getattr(model.decoder.attention, "chunk", 1) - 1, 1)
+        self._decoder, self._keep = model.decoder, max(getattr(model.decoder.attention, "chunk", 1) - 1, 1)
         self._slots = next(model.parameters()).new_zeros(1, 0, model.config.hidden)
         self._samples = self._frames = 0
         self._place = self._passed = 0  # the slot where the search goes on: in the audio, and among those that are kept
@@ -150,16 +150,13 @@ class Listening:
 
     def _step(self) -> Step:
         """A step of the decoder that looks for its slot from where the search goes on."""
-        decoder = self.transcriber.model.decoder
-        assert isinstance(decoder, RecurrentDecoder)
         slots = self._slots[:, : self._passed + _AHEAD]
-        source, state = decoder.begin(slots, None, slots.new_zeros(1, slots.shape[2]))
+        source, state = self._decoder.begin(slots, None, slots.new_zeros(1, slots.shape[2]))
         first = torch.arange(slots.shape[1], device=slots.device) == self._passed
         state = state._replace(attention=MonotonicState(first.to(state.attention.alignment.dtype)[None]))
         if self._cells is not None:
             state = state._replace(cells=self._cells)
-        step: Step = decoder.step(torch.tensor([self._token], device=slots.device), source, state)
-        return step
+        return self._decoder.step(torch.tensor([self._token], device=slots.device), source, state)
 
     def _pass(self, slots: int) -> None:
         """The search goes on so many slots later; what it can no longer reach is forgotten."""
