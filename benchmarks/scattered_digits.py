@@ -32,7 +32,7 @@ COMMON: dict[str, Any] = {
 }
 KINDS: dict[str, dict[str, Any]] = {
     "soft": {"attention": "visual"},
-    "hard": {"attention": "visual+reinforce"},
+    "hard": {"attention": "visual+reinforce", "epochs": 16},
     "no attention": {"attention": "none"},
 }
 GOALS = {"exact": 97.0, "in_box": 70.0}

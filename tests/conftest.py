@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made import CAPTION, COLOURS, LINES, TONES, TRANSCRIBE, draw_line, paint, tones
 
 os.environ.setdefault("COLUMNS", "120")
 if not torch.cuda.is_available():
@@ -168,40 +169,6 @@ def marked_run(tmp_path_factory: pytest.TempPathFactory, marked: tuple[Path, Pat
     return _fitted(tmp_path_factory.mktemp("runs") / "marked", options, marked)
 
 
-COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (40, 40, 230)}
-BARS = {"a": (1, 0, 0), "b": (0, 1, 0), "c": (1, 0, 1), "d": (1, 1, 1)}
-
-
-def paint(left: str, right: str, height: int = 16, width: int = 24) -> np.ndarray:
-    """An image of two coloured squares on white."""
-    image = np.full((height, width, 3), 255, np.uint8)
-    size = height // 2
-    image[height // 4 :][:size, width // 12 :][:, :size] = COLOURS[left]
-    image[height // 4 :][:size, width - width // 12 - size : width - width // 12] = COLOURS[right]
-    return image
-
-
-def draw_line(text: str) -> np.ndarray:
-    """A line of text, in letters of three bars, 6 x 12 pixels each: top, middle, bottom."""
-    image = np.full((12, 6 * len(text) + 2, 3), 255, np.uint8)
-    for place, letter in enumerate(text):
-        for bar, black in enumerate(BARS[letter]):
-            if black:
-                image[4 * bar : 4 * bar + 3, 6 * place + 1 : 6 * place + 5] = 0
-    return image
-
-
-TONES = {"low": 300, "mid": 900, "high": 2500}
-
-
-def tones(words: list[str], rate: int = 8000, noise: int = 0) -> np.ndarray:
-    """A sound of a tone a word, with a pause after each."""
-    time = np.arange(int(0.12 * rate)) / rate
-    parts = [np.append(0.3 * np.sin(2 * np.pi * TONES[word] * time), np.zeros(int(0.04 * rate))) for word in words]
-    sound = np.concatenate(parts)
-    return sound + 0.01 * np.random.default_rng(noise).normal(size=len(sound))
-
-
 @pytest.fixture(scope="session")
 def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A list of 90 images of two squares with what they show: `red left blue right`; beside it the images."""
@@ -246,20 +213,6 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "list.tsv"
 
 
-CAPTION = {"height": 16, "width": 24, "filters": 8, "halvings": 2, "embedding": 8, "hidden": 16, "batch_size": 8}
-LINES = {
-    "read": "columns",
-    "level": "char",
-    "attention": "additive",
-    "ctc": 0.5,
-    "height": 12,
-    "width": 0,
-    "halvings": 1,
-}
-TRANSCRIBE = {"level": "word", "rate": 8000, "mels": 16, "embedding": 8, "hidden": 16, "batch_size": 8}
-TRANSCRIBE |= {"encoder_layers": 2, "halvings": 1, "masks": 0, "ctc": 0.5}
-
-
 @pytest.fixture(scope="session")
 def caption_run(tmp_path_factory: pytest.TempPathFactory, painted: Path) -> Path:
     """A captioner of the painted images; read it, do not change it."""
@@ -285,6 +238,20 @@ def transcribe_run(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> Pa
 
     options = TranscribeOptions(**TRANSCRIBE, epochs=20, learning_rate=0.01, dropout=0.0)
     return _fitted(tmp_path_factory.mktemp("runs") / "sounds", options, (sounds,))
+
+
+@pytest.fixture(scope="session")
+def stream_run(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> Path:
+    """A recogniser of tones that writes while it listens, hardly trained and made to stop often; do not change it."""
+    from saccade.runs import Run
+    from saccade.tasks.transcribe.options import TranscribeOptions
+
+    streaming = {"streaming": True, "attention": "mocha", "normalize": "training"}
+    options = TranscribeOptions(**TRANSCRIBE, **streaming, epochs=3, learning_rate=0.01, dropout=0.0)
+    run = Run(_fitted(tmp_path_factory.mktemp("runs") / "stream", options, (sounds,)))
+    weights = run.read_weights()
+    run.write_weights({**weights, "decoder.attention.r": weights["decoder.attention.r"] + 1.5})
+    return run.folder
 
 
 @pytest.fixture(scope="session")

@@ -32,13 +32,8 @@ def stream(command: Predict) -> None:
         OptionError: a run of another task, or one that has to hear the end first; an option that asks for more.
         DataError: what cannot be heard.
     """
-    if (
-        command.data
-        or command.columns
-        or command.attention
-        or command.scores
-        or (command.beam, command.nbest) != (1, 1)
-    ):
+    asked = command.data or command.columns or command.attention or command.scores
+    if asked or (command.beam, command.nbest) != (1, 1):
         raise OptionError("--stream goes without --data, --columns, --beam, --nbest, --scores and --attention")
     task, run = task_in(command.run), Run(command.run)
     if not isinstance(task, Transcribe):
@@ -50,11 +45,15 @@ def stream(command: Predict) -> None:
         for path in [transcriber.parse(text) for text in command.texts]:
             printing.hear(Listening(transcriber), pieces(path, rate))
         if not command.texts:
-            with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as input:
-                printing.hear(Listening(transcriber, endless=True), raw_sound(input, rate))
+            printing.hear(Listening(transcriber, endless=True), raw_sound(_standard_input(), rate))
     finally:  # after Ctrl-C too
         if printing.seconds:
             say(printing.summary())
+
+
+def _standard_input() -> IO[bytes]:
+    # Without a buffer, which would wait until it is full.
+    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
 def pieces(path: Path, rate: int) -> Iterator[Array]:

@@ -71,15 +71,31 @@ class RaggedArrays:
 def collate(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
     """Arrays side by side, zeros after their ends, `[batch, *longest, dim]`; and their sizes, `[batch, axes - 1]`.
 
+    An axis along which they differ is somewhat longer than the longest: see `roomy`.
+
     >>> padded, sizes = collate([np.ones((2, 3), np.float32), np.ones((1, 3), np.float32)])
     >>> padded.shape, sizes.tolist()
     (torch.Size([2, 2, 3]), [[2], [1]])
     """
     shapes = np.array([one.shape for one in arrays], np.int64)
-    padded = np.zeros((len(arrays), *shapes.max(0)), arrays[0].dtype)
+    longest = [int(sizes[0]) if (sizes == sizes[0]).all() else roomy(int(sizes.max())) for sizes in shapes.T]
+    padded = np.zeros((len(arrays), *longest), arrays[0].dtype)
     for row, one in zip(padded, arrays, strict=True):
         row[tuple(map(slice, one.shape))] = one
     return torch.from_numpy(padded), torch.from_numpy(shapes[:, :-1].copy())
+
+
+def roomy(length: int) -> int:
+    """The next length that five binary digits can say, at most a sixteenth more.
+
+    What computes convolutions and recurrent layers on a CPU is compiled anew, and kept, for every shape that it meets:
+    with all lengths of a corpus that takes a fifth of the time and gigabytes.
+
+    >>> [roomy(length) for length in (31, 33, 711)]
+    [31, 34, 736]
+    """
+    step = 1 << max(length.bit_length() - 5, 0)
+    return -(-length // step) * step
 
 
 def _kind(one: NDArray[Any]) -> tuple[np.dtype[Any], int, int]:

@@ -53,7 +53,7 @@ class Captioner(Writer):
     a map's rows are joined and a bidirectional network goes over the columns, so that the image is a sequence from left
     to right, for which CTC can be trained too.
 
-    >>> writing = WritingConfig(9, "visual", "lstm", "before", 4, 8, 1, 1, 0.0, ctc=0.0)
+    >>> writing = WritingConfig(9, "visual", "lstm", 4, 8, 1, 1, 0.0, ctc=0.0)
     >>> config = CaptionerConfig(3, 4, 2, 1, "none", None, "regions", 32, 8, 1, 0.0, 0.0, (0,) * 3, (1,) * 3, writing)
     >>> image, sizes = torch.zeros(2, 32, 20, 3, dtype=torch.uint8), torch.tensor([[32, 20], [16, 9]])
     >>> Captioner(config)(image, sizes, torch.tensor([[1, 4], [1, 5]])).forced.weights.shape
@@ -84,8 +84,9 @@ class Captioner(Writer):
             states, lengths = columns(found)
             states, summary = self.columns(self.dropout(states), lengths)
             return slots_of(self.dropout(states), lengths, summary)
-        states = self.positions(self.project(found.map.permute(0, 2, 3, 1))).flatten(1, 2)
-        states, mask = _packed(self.dropout(torch.relu(states)), found.mask.flatten(1))
+        placed = self.positions(self.project(found.map.permute(0, 2, 3, 1))).flatten(1, 2)
+        # What is seen and where are rectified together: apart, a decoder learns to go from place to place far later.
+        states, mask = _packed(self.dropout(torch.relu(placed)), found.mask.flatten(1))
         return Slots(states, mask, mean_of_slots(states, mask))
 
     def grid(self, sizes: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class Recognizer(Writer):
     last states, or with nothing where it has to write before the end is heard.
 
     >>> import torch
-    >>> writing = WritingConfig(9, "location-sensitive", "lstm", "before", 4, 6, 1, 1, 0.0, ctc=0.3)
+    >>> writing = WritingConfig(9, "location-sensitive", "lstm", 4, 6, 1, 1, 0.0, ctc=0.3)
     >>> config = RecognizerConfig(13, "lstm", 6, 3, 2, 0.0, False, 4, 10, 2, 1, (0,) * 13, (1,) * 13, writing)
     >>> frames, sizes = torch.zeros(2, 21, 13), torch.tensor([[21], [8]])
     >>> forced, ctc, lengths = Recognizer(config)(frames, sizes, torch.tensor([[1, 4], [1, 5]]))

@@ -22,8 +22,6 @@ class WritingConfig:
     attention: str
     """A name of `saccade.attention.catalogue`, `visual` with or without a normaliser, `sca-cnn` or none."""
     decoder: Literal["lstm", "gru", "transformer", "none"]
-    attend: Order
-    """Whether a recurrent decoder attends before its cell takes a step, or after."""
     embedding: int
     hidden: int
     layers: int
@@ -31,6 +29,8 @@ class WritingConfig:
     dropout: float
     ctc: float
     """Share of CTC; above zero there is a layer for it."""
+    attend: Order = "before"
+    """Whether a recurrent decoder attends before its cell takes a step, or after."""
 
 
 class Slots(NamedTuple):

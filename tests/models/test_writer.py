@@ -1,4 +1,4 @@
-"""Captioner and recogniser, with every decoder: padding has no influence, steps equal teacher forcing, all parts learn."""
+"""Captioner and recogniser, with every decoder: padding has no influence, steps equal teacher forcing, all learns."""
 
 from dataclasses import replace
 
@@ -125,10 +125,7 @@ def cut(input: Tensor, size: Tensor) -> Tensor:
 
 def slots_of(model: Writer, weights: Tensor, size: Tensor) -> Tensor:
     """The weights `[token, slot]` of one example, without those over padding, which must be nothing."""
-    if isinstance(model, Recognizer):
-        real = int(model.encoder.halved(size)[0])
-    else:
-        real = int(model.grid(size[None]).prod())
+    real = int(model.encoder.halved(size)[0] if isinstance(model, Recognizer) else model.grid(size[None]).prod())
     kept, rest = weights[:, :real], weights[:, real:]
     assert (rest == 0).all()
     return kept

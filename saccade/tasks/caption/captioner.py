@@ -178,7 +178,7 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
         }
 
     def doubts(self, given: Path) -> list[str]:
-        """Whether the image is so small or so long that little of it is seen, or much larger than those of the training."""
+        """Whether so small or so long an image shows little, or it is far larger than those of the training."""
         height, width = read_image(given).shape[:2]
         h, w = fitted_size((height, width), height=self.options.height, width=self.options.width)
         size, found = f"{width} x {height} pixels", []

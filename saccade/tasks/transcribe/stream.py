@@ -52,9 +52,8 @@ class Listening:
     def __init__(self, transcriber: Transcriber, *, endless: bool = False):
         options, model = transcriber.options, transcriber.model
         check_streams(options)
-        if len(transcriber.codec.mean) != options.mels:
-            expected = f"a run that hears sound, {options.mels} mel bands a frame"
-            raise OptionError(f"expected {expected}; got one of {len(transcriber.codec.mean)} features")
+        if transcriber.codec.kind != "recordings":
+            raise OptionError(f"expected a run that was trained on recordings; got one of {transcriber.codec.kind}")
         assert model.decoder is not None
         self.transcriber, self.endless, self.over = transcriber, endless, False
         self._front = LogMel(rate=options.rate, mels=options.mels)
@@ -195,4 +194,5 @@ class Listening:
 
     def _limit(self) -> int:
         """How many tokens an utterance of so many frames may have, as offline."""
-        return self.transcriber._limit(np.empty((self._frames - self._begun * self._joined, 0)))
+        frames = max(self._frames - self._begun * self._joined, 0)  # the last slot may have less than others
+        return self.transcriber._limit(np.empty((frames, 0)))

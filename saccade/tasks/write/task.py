@@ -124,9 +124,8 @@ class WriteTask(Task[WriteOptionsT, Listed, WriteCodec, WrittenBatch]):
                 say(f"{file}: left out {file.missing} files that are not there (--skip-bad)")
         for name, part in zip(("training", "validation"), parts, strict=True):
             if part.unreadable:
-                say(
-                    f"left out {part.unreadable} {name} {self.noun} that cannot be read, such as {part.first_unreadable}"
-                )
+                such = f"such as {part.first_unreadable}"
+                say(f"left out {part.unreadable} {name} {self.noun} that cannot be read, {such}")
             if part.too_long:
                 say(f"left out {part.too_long} {name} texts longer than {options.max_length} tokens (--max-length)")
             if not len(part):

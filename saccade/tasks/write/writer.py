@@ -144,7 +144,14 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
         """The weights `[token, slot]` of one example of a batch, without the slots under its padding."""
 
     def sides(self, examples: ListFile, *, beam: int = 1) -> "Sides":
-        """What is written for each file of some lists, and the texts that stand there; a file may stand there often."""
+        """What is written for each file of some lists, and the texts that stand there; a file may stand there often.
+
+        Raises:
+            OptionError: a beam for CTC alone.
+            DataError: a file that cannot be read, or none that can.
+        """
+        if self.model.decoder is None and beam != 1:
+            raise OptionError(f"--beam needs a decoder, which this run has not; got {beam}")
         listed = sorted(examples, key=lambda one: str(one.path))
         grouped = [(path, tuple(some)) for path, some in groupby(listed, key=lambda one: one.path)]
         said: list[str] = []
