@@ -34,7 +34,7 @@ NEEDS = {
     "line": ("fraktur_lines/lines.tsv", "fraktur_lines/lines32.zip"),
     "transcribe": ("fsdd/manifest.tsv", "fsdd/recordings.zip"),
 }
-PHOTOGRAPHS = ("000000433998.jpg", "000000525891.jpg")
+PHOTOGRAPHS = ("000000525891.jpg", "000000196393.jpg")  # both CC BY 2.0
 CAPTIONS = saccade.CaptionOptions(
     height=96,
     width=96,
