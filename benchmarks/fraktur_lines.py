@@ -29,7 +29,7 @@ COMMON: dict[str, Any] = {
     "encoder_layers": 2,
     "hidden": 256,
     "batch_size": 16,
-    "epochs": 20,
+    "epochs": 12,
     "learning_rate": 0.002,
     "warp": 0.1,
     "precision": "bfloat16",
