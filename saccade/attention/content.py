@@ -13,6 +13,7 @@ from saccade.attention.results import Attended, Memory, Windowed, exportable
 from saccade.attention.windows import Window
 from saccade.masks import Mask, Pattern
 from saccade.normalizers import Normalizer, Softmax
+from saccade.normalizers.base import precise
 
 
 @exportable
@@ -21,10 +22,12 @@ class Drawn(NamedTuple):
 
     log_probability: summed over the queries: log p of the slots that were drawn.
     entropy:         summed over the queries: H of the distributions they were drawn from.
+    expected:        boolean, True for an example that takes expected values and draws nothing; None where all draw.
     """
 
     log_probability: Tensor
     entropy: Tensor
+    expected: Tensor | None = None
 
 
 @exportable
@@ -66,8 +69,14 @@ class ContentAttention(Attention):
         """Nothing is carried, but for windows that move and for weights that were drawn."""
         batch, like = memory.value.shape[0], memory.value
         window = None if self.window is None else self.window.initial(batch, like)
-        drawn = Drawn(like.new_zeros(batch), like.new_zeros(batch)) if self.normalizer.reinforced else None
+        drawn = self._nothing_drawn(batch, like) if self.normalizer.reinforced else None
         return None if window is drawn is None else ContentState(window, drawn)
+
+    def _nothing_drawn(self, batch: int, like: Tensor) -> Drawn:
+        share = getattr(self.normalizer, "expected", 0.0) if self.training else 0.0
+        expected = torch.rand(batch, device=like.device) < share if share else None
+        nothing = precise(like.new_zeros(batch))
+        return Drawn(nothing, nothing, expected)
 
     def attend(self, query: Tensor, memory: Memory, state: Any, asked: Asked) -> Attended:
         """The four steps, over every slot or over each query's window."""
@@ -87,7 +96,11 @@ class ContentAttention(Attention):
         weights = self.normalizer(scores, mask, noise)
         if drawn is not None:
             chance = normalizers.log_probability(scores, weights, mask).sum(1)
-            drawn = Drawn(drawn[0] + chance, drawn[1] + normalizers.entropy(scores, mask).sum(1))
+            if drawn.expected is not None:
+                chance = chance.masked_fill(drawn.expected, 0.0)
+                weights = torch.where(drawn.expected[:, None, None], normalizers.softmax(scores, mask), weights)
+            entropy = drawn.entropy + normalizers.entropy(scores, mask).sum(1)
+            drawn = Drawn(drawn.log_probability + chance, entropy, drawn.expected)
         return weights, drawn
 
     def _attend_window(self, query: Tensor, memory: Memory, state: ContentState, asked: Asked) -> Attended:

@@ -82,8 +82,7 @@ def sample(scores: Scores, mask: Mask | None = None, *, noise: Scores) -> Scores
 
 
 def log_probability(scores: Scores, weights: Scores, mask: Mask | None = None) -> Float[Tensor, "*batch query"]:
-    """How likely a draw was, `log softmax(s)_j` at the slot j that was chosen; 0 for a row that may look nowhere, and
-    for one that was not drawn.
+    """How likely a draw was, `log softmax(s)_j` at the slot j that was chosen; 0 for a row that may look nowhere.
 
     Xu et al. 2015, §4.1: its gradient times the reward is that of REINFORCE.
 
@@ -96,7 +95,7 @@ def log_probability(scores: Scores, weights: Scores, mask: Mask | None = None) -
     [0.25]
     """
     logs = confined(precise(scores), mask).log_softmax(-1)
-    return torch.where((weights == 1) | weights.isnan(), logs, 0.0).sum(-1).to(scores.dtype)
+    return torch.where(weights != 0, logs, 0.0).sum(-1).to(scores.dtype)
 
 
 def entropy(scores: Scores, mask: Mask | None = None) -> Float[Tensor, "*batch query"]:
@@ -166,9 +165,8 @@ class Sample(RandomNormalizer):
     """`sample`: no gradient reaches the scores but that of REINFORCE.
 
     Args:
-        expected: the probability with which, in training, a row takes its expected value softmax(s) in place of a draw,
-            through which gradients flow: with 0.5 scores learn where nothing is known yet, and draws vary less (Xu et
-            al. 2015, §4.1, who toss for an image; here each row does).
+        expected: the share of examples for which, in training, a mechanism takes the expected value softmax(s) of every
+            draw, through which gradients flow (Xu et al. 2015, §4.1, with 0.5). The normaliser itself always draws.
 
     >>> Sample().eval()(torch.tensor([[1.0, 3.0, 2.0]])).tolist()
     [[0.0, 1.0, 0.0]]
@@ -179,18 +177,8 @@ class Sample(RandomNormalizer):
     def __init__(self, expected: float = 0.0):
         super().__init__()
         if not 0 <= expected <= 1:
-            raise ValueError(f"expected, a probability, must be from 0 to 1; got {expected}")
+            raise ValueError(f"expected, a share, must be from 0 to 1; got {expected}")
         self.expected = expected
-
-    def forward(
-        self, scores: Scores, mask: Mask | None = None, noise: Tensor | torch.Generator | None = None
-    ) -> Scores:
-        """As every random normaliser; where the noise is given as a tensor, every row is drawn."""
-        weights = super().forward(scores, mask, noise)
-        if not self.expected or not self.training or isinstance(noise, Tensor):
-            return weights
-        toss = torch.rand((*scores.shape[:-1], 1), generator=noise, device=scores.device)
-        return torch.where(toss < self.expected, softmax(scores, mask), weights)
 
     def draw(self, scores: Tensor, mask: Tensor | None, noise: Tensor) -> Tensor:
         return sample(scores, mask, noise=noise)
