@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from saccade.cli import main
+from saccade.tasks.load import TASKS
 
 
 @pytest.fixture
