@@ -280,3 +280,7 @@ def test_words_end_at_spaces_and_wide_characters_by_themselves():
     ids = vocabulary.encode("é one").ids[:-1]  # never seen, so bytes, of which each alone is no character
     assert [[word.text for word in spelling.add(i, 0, 0)] for i in ids[:3]] == [[], [], []]
     assert text_of([word for i in ids[3:] for word in spelling.add(i, 0, 0)] + spelling.finish(0)) == "é one"
+    # Bytes that are no characters make those beside them none either.
+    broken = [vocabulary.identity(f"<0x{byte:02X}>") for byte in b"A \xe2"]
+    heard = [word for i in broken for word in spelling.add(i, 0, 0)] + spelling.finish(0)
+    assert [word.text for word in heard] == [vocabulary.decode(broken)] == ["\ufffd" * 3]
