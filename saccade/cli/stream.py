@@ -122,9 +122,9 @@ class Printing:
     def _print(self, heard: list[Heard]) -> None:
         for word in heard:
             self._open = not word.ended
-            print(word.text, end="\n" if word.ended else "", flush=True)
-            if word.text.strip():
+            if word.text.strip():  # counted first: an interrupt may fall in between
                 self.delays.append(word.after - word.at)
+            print(word.text, end="\n" if word.ended else "", flush=True)
 
     def summary(self) -> str:
         """One line of all that was heard."""

@@ -108,7 +108,7 @@ def test_runs(say, tmp_path, digits, run_folder, command):
     written(copy / "weights.safetensors", whole)
     config = json.loads((copy / "config.json").read_text())
     written(copy / "config.json", json.dumps({**config, "format": 99}).encode())
-    assert "expected format 1 or older; got 99, of a newer saccade" in say(command, copy, *rest)[0]
+    assert "expected format 2 or older; got 99, of a newer saccade" in say(command, copy, *rest)[0]
     written(copy / "config.json", json.dumps({**config, "task": "paint"}).encode())
     assert "expected a run of translate, classify, tag, regress; got paint" in say(command, copy, *rest)[0]
 
