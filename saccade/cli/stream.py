@@ -121,10 +121,10 @@ class Printing:
 
     def _print(self, heard: list[Heard]) -> None:
         for word in heard:
-            self._open = not word.ended
-            print(word.text, end="\n" if word.ended else "", flush=True)
             if word.text.strip():
                 self.delays.append(word.after - word.at)
+            self._open = not word.ended
+            print(word.text, end="\n" if word.ended else "", flush=True)
 
     def summary(self) -> str:
         """One line of all that was heard."""

@@ -36,6 +36,7 @@ def hear(capsys, monkeypatch):
 
     def run(folder: Path, *arguments: object, said: bytes = b"") -> tuple[int, str, list[str]]:
         monkeypatch.setattr("saccade.cli.stream._standard_input", lambda: Recorder(said))
+        capsys.readouterr()  # what the trainings of runs said
         status = main(["predict", str(folder), *map(str, arguments), "--stream"])
         captured = capsys.readouterr()
         return status, captured.out, captured.err.splitlines()
