@@ -42,18 +42,18 @@ def mnist(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
 
 
 def canvas(
-    images: NDArray[np.uint8], chance: np.random.Generator, most: int = 5
+    images: NDArray[np.uint8], chance: np.random.Generator, most: int = 5, side: int = SIDE
 ) -> tuple[NDArray[np.uint8], list[int], list[Box]]:
-    """One to five digits on 100 x 100 pixels, no box on another, read from left to right: which, and where."""
+    """One to `most` digits on side x side pixels, no box on another, read from left to right: which, and where."""
     count = int(chance.integers(1, most + 1))
     while True:
-        places = chance.integers(0, SIDE - 28 + 1, (count, 2))
-        apart = np.abs(places[:, None] - places[None]) + np.eye(count, dtype=int)[..., None] * SIDE
+        places = chance.integers(0, side - 28 + 1, (count, 2))
+        apart = np.abs(places[:, None] - places[None]) + np.eye(count, dtype=int)[..., None] * side
         if (apart.max(-1) >= 28).all() and (apart[..., 0] >= APART).all():
             break
     places = places[np.argsort(places[:, 0])]
     chosen = chance.integers(0, len(images), count).tolist()
-    page = np.zeros((SIDE, SIDE), np.uint8)
+    page = np.zeros((side, side), np.uint8)
     boxes = []
     for i, (left, top) in zip(chosen, places.tolist(), strict=True):
         page[top : top + 28, left : left + 28] = images[i]
@@ -61,14 +61,23 @@ def canvas(
     return page, chosen, boxes
 
 
-def write_canvases(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, seed: int) -> Path:
+def write_canvases(
+    folder: Path,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    count: int,
+    seed: int,
+    *,
+    most: int = 5,
+    side: int = SIDE,
+) -> Path:
     """PNG files with a list of them (`list.tsv`) and their boxes (`boxes.json`, by file)."""
     if (folder / "boxes.json").exists():
         return folder / "list.tsv"
     folder.mkdir(parents=True, exist_ok=True)
     chance, boxes, lines = np.random.default_rng(seed), {}, []
     for i in range(count):
-        page, chosen, places = canvas(images, chance)
+        page, chosen, places = canvas(images, chance, most, side)
         Image.fromarray(page).save(folder / f"{i}.png")
         lines.append(f"{i}.png\t{' '.join(str(labels[j]) for j in chosen)}\n")
         boxes[f"{i}.png"] = places
