@@ -121,9 +121,7 @@ def build_visual(
     parts = parse_visual(name)
     match parts.mechanism:
         case "visual":
-            # Half of the draws are expected values, as in the paper: without, hardly anything is learned.
-            drawn = Sample(expected=0.5) if parts.normalizer == "reinforce" else _NORMALIZERS[parts.normalizer]()
-            return VisualAttention(query_dim, key_dim, hidden_dim, normalizer=drawn)
+            return VisualAttention(query_dim, key_dim, hidden_dim, normalizer=_NORMALIZERS[parts.normalizer]())
         case "sca-cnn":
             return SpatialChannelReading(query_dim, key_dim, hidden_dim)
     return build(name, query_dim=query_dim, key_dim=key_dim, hidden_dim=hidden_dim, slots=slots, half_width=half_width)

@@ -77,12 +77,13 @@ def raw_sound(input: IO[bytes], rate: int) -> Iterator[Array]:
     """
     expected, rest, begun = f"standard input: expected raw 16-bit mono samples, {rate} a second", b"", False
     while more := input.read(2 * round(rate * _PIECE)):
-        if not begun and more[:4] in _HEADERS:
-            raise DataError(f"{expected}; got a {_HEADERS[more[:4]]} file, whose path can be given as an argument")
-        rest, begun = rest + more, True
+        rest += more
+        if not begun and rest[:4] in _HEADERS:
+            raise DataError(f"{expected}; got a {_HEADERS[rest[:4]]} file, whose path can be given as an argument")
         whole = len(rest) // 2 * 2
-        yield np.frombuffer(rest[:whole], "<i2").astype(np.float32) * np.float32(2**-15)
-        rest = rest[whole:]
+        if whole:
+            yield np.frombuffer(rest[:whole], "<i2").astype(np.float32) * np.float32(2**-15)
+            rest, begun = rest[whole:], True
     # Half a sample may be left: a recorder that is stopped stops anywhere.
     if not begun:
         raise DataError(f"{expected}; got nothing")
@@ -121,10 +122,10 @@ class Printing:
 
     def _print(self, heard: list[Heard]) -> None:
         for word in heard:
-            self._open = not word.ended
-            print(word.text, end="\n" if word.ended else "", flush=True)
             if word.text.strip():
                 self.delays.append(word.after - word.at)
+            self._open = not word.ended
+            print(word.text, end="\n" if word.ended else "", flush=True)
 
     def summary(self) -> str:
         """One line of all that was heard."""

@@ -77,6 +77,10 @@ class Learner(nn.Module, ABC, Generic[BatchT]):
         """The parameters that are trained, with the highest learning rate of each group."""
         return [{"params": list(self.parameters()), "lr": options.learning_rate}]
 
+    def at(self, share: float) -> None:
+        """What share of the training is over, 0 to 1, is said before each step: for what changes on the way."""
+        return
+
     @abstractmethod
     def objective(self, batch: BatchT) -> Objective:
         """What a step on this batch minimises."""

@@ -98,6 +98,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """All chance in a step comes from seed and step, so that a resumed run draws what it would have drawn."""
+        self.learner.at(self.global_step / self.plan.total)
         seed = (self.options.seed << 32) + self.global_step + 1
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)  # torch.manual_seed asks every other kind of device too: 0.3 ms

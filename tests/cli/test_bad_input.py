@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from saccade.cli import main
+from saccade.tasks.load import TASKS
 
 
 @pytest.fixture
@@ -108,9 +109,9 @@ def test_runs(say, tmp_path, digits, run_folder, command):
     written(copy / "weights.safetensors", whole)
     config = json.loads((copy / "config.json").read_text())
     written(copy / "config.json", json.dumps({**config, "format": 99}).encode())
-    assert "expected format 1 or older; got 99, of a newer saccade" in say(command, copy, *rest)[0]
+    assert "expected format 2 or older; got 99, of a newer saccade" in say(command, copy, *rest)[0]
     written(copy / "config.json", json.dumps({**config, "task": "paint"}).encode())
-    assert "expected a run of translate, classify, tag, regress; got paint" in say(command, copy, *rest)[0]
+    assert f"expected a run of {', '.join(TASKS)}; got paint" in say(command, copy, *rest)[0]
 
 
 def test_another_run_is_left_alone(say, tmp_path, digits, run_folder):

@@ -189,7 +189,7 @@ def test_answers_for_what_is_no_input(say, tmp_path, small_runs):
     for task, folder in small_runs.items():
         assert say("predict", folder, "x", "--data", "y") == "--data cannot be given together with texts"
         text = json.dumps([[1, 2]] * 7) if task == "regress" else "one"
-        assert say("predict", folder, text, "--beam", 2).startswith("--beam and --nbest are for runs of the task trans")
+        assert say("predict", folder, text, "--beam", 2).startswith("--beam and --nbest are for runs that write texts")
     assert say("predict", small_runs["tag"], "\udcff") == r"expected arguments in UTF-8; got '\udcff'"
 
 

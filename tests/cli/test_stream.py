@@ -36,6 +36,7 @@ def hear(capsys, monkeypatch):
 
     def run(folder: Path, *arguments: object, said: bytes = b"") -> tuple[int, str, list[str]]:
         monkeypatch.setattr("saccade.cli.stream._standard_input", lambda: Recorder(said))
+        capsys.readouterr()  # what the trainings of runs said
         status = main(["predict", str(folder), *map(str, arguments), "--stream"])
         captured = capsys.readouterr()
         return status, captured.out, captured.err.splitlines()
@@ -64,6 +65,7 @@ def test_standard_input_is_a_line_for_each_utterance(hear, stream_run, sounds):
     assert re.fullmatch(LATE, said[-1])
     # Half a sample at the end is left out.
     assert hear(stream_run, said=spoken + b"\x00")[:2] == (0, out)
+    assert hear(stream_run, said=b"\x00")[2][0].endswith("8000 a second; got nothing")
 
 
 def test_words_come_while_the_recorder_runs_and_stay_after_ctrl_c(stream_run, sounds):

@@ -165,8 +165,8 @@ def utterances(transcriber: Transcriber, path: Path) -> list[list[int]]:
 
 
 def test_endless_audio_is_one_utterance_after_the_other(tmp_path):
-    many, rest = 0, 0
-    for seed in range(12):
+    many = 0
+    for seed in range(5):
         transcriber = untrained(seed, end=3.0, level="word", longest=Longest(400, 20))
         sound = noise(seed, 1.5)
         expected = utterances(transcriber, written(tmp_path / "sound.wav", sound))
@@ -178,7 +178,6 @@ def test_endless_audio_is_one_utterance_after_the_other(tmp_path):
         labels = [[transcriber.codec.vocabulary.label(i) for i in best] for best in expected]
         assert said == labels + [[]] * (heard[-1:] == [] or heard[-1].ended)
         many += len(labels) > 2
-        rest += len(labels) > 0 and not heard[-1].ended
     assert many
 
 
@@ -203,15 +202,14 @@ def test_each_slot_is_asked_once_or_so_however_much_comes_at_once(offset):
         return begin(states, *rest)
 
     transcriber.model.decoder.begin = count
-    for pieces in ([noise(1, 20.0)], cut(noise(1, 20.0), 800)):
+    for pieces in ([noise(1, 8.0)], cut(noise(1, 8.0), 800)):
         asked.clear()
-        Listening(transcriber).push(np.zeros(0))
         listening = Listening(transcriber)
         for piece in pieces:
             listening.push(piece)
         assert max(asked) <= 64 + 3
-        # Of 500 slots, each once and three again in every attempt; a token that is written asks some of them again.
-        assert sum(asked) <= 500 + 3 * len(asked) + 64 * transcriber._limit(np.empty((2000, 0)))
+        # Of 200 slots, each once and three again in every attempt; a token that is written asks some of them again.
+        assert sum(asked) <= 200 + 3 * len(asked) + 64 * transcriber._limit(np.empty((800, 0)))
 
 
 def test_the_end_token_ends_a_recording():
@@ -282,3 +280,7 @@ def test_words_end_at_spaces_and_wide_characters_by_themselves():
     ids = vocabulary.encode("é one").ids[:-1]  # never seen, so bytes, of which each alone is no character
     assert [[word.text for word in spelling.add(i, 0, 0)] for i in ids[:3]] == [[], [], []]
     assert text_of([word for i in ids[3:] for word in spelling.add(i, 0, 0)] + spelling.finish(0)) == "é one"
+    # Bytes that are no characters make those beside them none either.
+    broken = [vocabulary.identity(f"<0x{byte:02X}>") for byte in b"A \xe2"]
+    heard = [word for i in broken for word in spelling.add(i, 0, 0)] + spelling.finish(0)
+    assert [word.text for word in heard] == [vocabulary.decode(broken)] == ["\ufffd" * 3]

@@ -89,7 +89,7 @@ def _slots(answer: Looked, sentence: int | None) -> Iterator[Labels]:
         yield [f"sentence {number}" for number in range(1, len(answer.source) + 1)]
     elif isinstance(answer, Captioned):
         rows, columns = answer.weights.shape[1:] if answer.weights is not None else (0, 0)
-        yield [f"{row + 1}:{column + 1}" for row in range(rows) for column in range(columns)]
+        yield [f"({row + 1}, {column + 1})" for row in range(rows) for column in range(columns)]
     elif isinstance(answer, Transcribed):
         slots = 0 if answer.weights is None else answer.weights.shape[1]
         yield [f"{answer.extent * (slot + 0.5) / slots:.3g} {answer.unit}" for slot in range(slots)]

@@ -14,6 +14,7 @@ from saccade.data.writtencorpus import WrittenBatch
 from saccade.metrics import edit_distance
 from saccade.models.decoder import Forced
 from saccade.models.writer import Writer, Written
+from saccade.normalizers import Sample
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.reinforced import Reinforced
 from saccade.tasks.write.options import WriteOptions
@@ -50,6 +51,16 @@ class WriteLearner(Learner[WrittenBatch]):
         super().__init__(model)
         self.options, self.doubly_stochastic = options, doubly_stochastic
         self.reinforced = Reinforced(entropy=ENTROPY)
+
+    def at(self, share: float) -> None:
+        """Attention whose slots are drawn begins with expected values alone, and ends with half of them.
+
+        With half from the beginning (Xu et al. 2015, §4.1) draws are noise as long as nobody knows where to look, and a
+        decoder learns to do without them.
+        """
+        normalizer = getattr(getattr(self.model.decoder, "attention", None), "normalizer", None)
+        if isinstance(normalizer, Sample):
+            normalizer.expected = max(0.5, 1.0 - share)
 
     def objective(self, batch: WrittenBatch) -> Objective:
         """The mean loss of a target token."""
