@@ -15,6 +15,7 @@ from saccade.errors import DataError, OptionError, RunError
 from saccade.runs import Run
 from saccade.tasks.caption.captioner import ImageCaption, LineText
 from saccade.tasks.caption.options import CaptionOptions
+from saccade.tasks.caption.task import Caption
 from saccade.tasks.load import load
 from saccade.tasks.write.writer import Found
 
@@ -188,6 +189,8 @@ def test_bad_files_are_left_out_counted_and_told(tmp_path, train, damaged):
     assert (scores.images, scores.left_out) == (89, 3)
     with pytest.raises(DataError, match=r"2 of 92 are not there"):
         trained.evaluate(ListFile((damaged,), COLUMNS))
+    with pytest.raises(DataError, match=r"2 of 92 are not there"):  # answers are a line a file
+        list(Caption().inputs((damaged,), COLUMNS, options))
 
 
 def test_nothing_that_can_be_read(tmp_path, train, caption_run):

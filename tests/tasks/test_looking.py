@@ -1,4 +1,4 @@
-"""What was looked at is where it stands: of digits on canvases that are put together here."""
+"""What was looked at is where it stands: of digits on canvases, and of spoken words in a string, put together here."""
 
 import json
 import sys
@@ -10,12 +10,13 @@ import pytest
 from saccade.tasks.base import Start
 from saccade.tasks.caption.options import CaptionOptions
 from saccade.tasks.load import task_of
+from saccade.tasks.transcribe.options import TranscribeOptions
 from saccade.training.fit import fit
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
-def learned(folder: Path, options: CaptionOptions, file: Path, valid: Path):
+def learned(folder: Path, options: CaptionOptions | TranscribeOptions, file: Path, valid: Path):
     """A trained model."""
     task = task_of(options)
     files, held = (task.files((path,), task.columns, options) for path in (file, valid))
@@ -59,3 +60,47 @@ def test_the_weight_lies_on_the_digit_that_is_written(tmp_path, shared_data):
             ]
     assert right > 160
     assert np.mean(shares) >= 0.7
+
+
+@pytest.mark.slow
+def test_words_of_a_string_are_heard_one_after_the_other(tmp_path, shared_data):
+    """Strings of three to seven spoken digits: each word was heard behind the one before it, and most near their sound.
+
+    Where it was heard is the mean of its weights; the largest of them is often on the border between two words.
+    """
+    import composed
+
+    if not (shared_data / "fsdd").is_dir():
+        pytest.skip(f"needs spoken digits: {shared_data / 'fsdd'} is not there")
+    recordings = composed.fsdd(shared_data / "fsdd")
+    train, test = ([one for one in recordings if one.split == split] for split in ("train", "test"))
+    lists = [
+        composed.write_recordings(tmp_path / str(seed), composed.strings(some, count, seed))
+        for seed, count, some in ((1, 4000, train), (2, 100, train), (3, 150, test))
+    ]
+    options = TranscribeOptions(
+        level="word",
+        rate=8000,
+        mels=40,
+        hidden=128,
+        time_mask=8,
+        frequency_mask=6,
+        learning_rate=0.004,
+        epochs=6,
+    )
+    trained = learned(tmp_path / "run", options, *lists[:2])
+    task = task_of(options)
+    assert trained.evaluate(task.files((lists[2],), task.columns, options)).wer < 0.1
+    folder, ends = lists[2].parent, json.loads((lists[2].parent / "ends.json").read_text("utf-8"))
+    rows = [line.split("\t") for line in lists[2].read_text("utf-8").splitlines()]
+    forward, near = [], []
+    for (name, text), answer in zip(rows, trained.answer([folder / name for name, _ in rows]), strict=True):
+        weights = answer.weights[: len(answer.text.split())]
+        heard = (weights @ np.arange(weights.shape[1])) / weights.sum(1)
+        forward += (np.diff(heard) > 0).tolist()
+        if answer.text == text:
+            begins, after = np.array([0, *ends[name][:-1]]) / 8000, np.array(ends[name]) / 8000
+            at = (weights.argmax(1) + 0.5) * answer.extent / weights.shape[1]
+            near += ((at >= begins - 0.1) & (at <= after + 0.1)).tolist()
+    assert np.mean(forward) >= 0.98
+    assert np.mean(near) >= 0.75
