@@ -23,10 +23,11 @@ _NAMED = 5
 
 
 class Listed(NamedTuple):
-    """One example: an image or a recording, the texts of it, and the file and line of the list where it is named."""
+    """One example: an image or a recording, its texts, and its name in the list, with that list's name and line."""
 
     path: Path
     texts: tuple[str, ...]
+    name: str
     where: str
 
 
@@ -94,7 +95,7 @@ class ListFile:
         self.skipped = 0
         for path, entry in self._entries():
             if entry.where not in self._absent:
-                yield Listed(self._place(path, entry.name), entry.texts, entry.where)
+                yield Listed(self._place(path, entry.name), entry.texts, entry.name, entry.where)
 
     def _look_up(self) -> frozenset[str]:
         """Where files are named that are not there."""

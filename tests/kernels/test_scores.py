@@ -232,6 +232,7 @@ assert all(torch.equal(a, b) for a, b in zip(ask(), torch.load(sys.argv[2])))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="where there is a GPU, PyTorch's backward pass refuses to fork")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_forked_process_is_right_too(tmp_path, when):
     command = [sys.executable, "-c", FORKED, when, str(tmp_path / "child.pt")]

@@ -12,8 +12,10 @@ from saccade.data.tokens import END, PAD, START, learn
 from saccade.data.writtencorpus import WrittenBatch
 from saccade.errors import DataError, OptionError, RunError
 from saccade.runs import Run
+from saccade.tasks.base import Start
 from saccade.tasks.caption.captioner import new_model
 from saccade.tasks.caption.options import CaptionOptions
+from saccade.tasks.load import task_of
 from saccade.tasks.reinforced import REWARD, Reinforced
 from saccade.tasks.transcribe.options import TranscribeOptions
 from saccade.tasks.write.codec import WriteCodec
@@ -252,3 +254,18 @@ def test_tokens_that_ctc_must_not_write():
     model, some = learner(**LINES, ctc=1.0, decoder="none").eval().model, batch()
     assert all(PAD not in best[0].tokens for best in search(model, some.input, some.sizes, [9, 9]))
     assert isinstance(np.float32(search(model, some.input, some.sizes, [9, 9])[0][0].score), np.float32)
+
+
+def test_a_folder_that_was_moved_is_parted_as_before(tmp_path):
+    parts = []
+    for place in ("here", "there/deeper"):
+        (tmp_path / place).mkdir(parents=True)
+        for i in range(60):
+            (tmp_path / place / f"{i}.png").touch()
+        (tmp_path / place / "list.tsv").write_text("".join(f"{i}.png\ta\n" for i in range(60)))
+        options = CaptionOptions()
+        task = task_of(options)
+        start = Start(task.files((tmp_path / place / "list.tsv",), task.columns, options), None)
+        parts.append([[one.name for one in part] for part in task.parts(start, options, lambda _: None)])
+    assert parts[0] == parts[1]
+    assert all(parts[0])

@@ -53,14 +53,14 @@ class WriteLearner(Learner[WrittenBatch]):
         self.reinforced = Reinforced(entropy=ENTROPY)
 
     def at(self, share: float) -> None:
-        """Attention whose slots are drawn begins with expected values alone, and ends with half of them.
+        """Attention whose slots are drawn takes expected values alone for half of the training, then for half of the images.
 
         With half from the beginning (Xu et al. 2015, §4.1) draws are noise as long as nobody knows where to look, and a
         decoder learns to do without them.
         """
         normalizer = getattr(getattr(self.model.decoder, "attention", None), "normalizer", None)
         if isinstance(normalizer, Sample):
-            normalizer.expected = max(0.5, 1.0 - share)
+            normalizer.expected = 1.0 if share < 0.5 else 0.5
 
     def objective(self, batch: WrittenBatch) -> Objective:
         """The mean loss of a target token."""

@@ -67,8 +67,9 @@ class WriteTask(Task[WriteOptionsT, Listed, WriteCodec, WrittenBatch]):
         return ListFile(paths, names, folder, skip_bad=skip_bad, unlabelled=unlabelled)
 
     def parts(self, start: Start, options: WriteOptionsT, say: Say) -> tuple[Iterable[Listed], Iterable[Listed]]:
-        """Held out by the file."""
-        return held_out(start, options.seed, lambda listed: str(listed.path), self.noun, say)
+        """Held out by the file, as the list names it, so that a folder that was moved is parted as before."""
+        self.kind([listed.path for listed in start.train])
+        return held_out(start, options.seed, lambda listed: listed.name, self.noun, say)
 
     def learn(self, start: Start, training: Iterable[Listed], options: WriteOptionsT) -> WriteCodec:
         """The vocabulary of the texts, and the scale of some of the files."""
