@@ -187,11 +187,11 @@ def judged(seconds: dict[str, float], goals: dict[str, float], *, ours: str) -> 
 
 
 def on_cuda(rounds: int) -> dict[str, Any]:
-    """[16, 1024, 1024, 256] in bfloat16, forward and backward; and the share of the multiply-add limit.
+    """[16, 1024, 1024, 256] in bfloat16, forward and backward; and the share of what the GPU can start at all.
 
-    An inner step takes 4 1/4 operations of the multiply-add unit forward (a product, a cut, and of four steps together
-    nine products and sums), 4 1/4 + 6 in the pass for the queries and as many in that for the keys: 25 in all. The
-    limit is 128 of them a clock on each multiprocessor.
+    An inner step takes 4 instructions forward (of four steps together: four denominators, eleven products and sums and
+    a reciprocal), 6 in the pass for the queries and as many in that for the keys: 16 in all. The limit is 128 of them a
+    clock on each multiprocessor.
     """
     given = inputs((16, 1024, 1024, 256), "cuda", torch.bfloat16)
     toward = torch.randn(16, 1024, 1024, device="cuda")
@@ -203,8 +203,8 @@ def on_cuda(rounds: int) -> dict[str, Any]:
     row = judged(medians(calls, rounds), {"compiled": 4, "identity": 1.5}, ours="ours")
     properties = torch.cuda.get_device_properties(0)
     rate = properties.multi_processor_count * 128 * torch.cuda.clock_rate() * 1e6
-    row["share_of_limit"] = 25 * 16 * 1024 * 1024 * 256 / rate / row["seconds"]["ours"]
-    row["limit"] = f"{properties.name}: {rate:.3g} operations a second, 25 an inner step"
+    row["share_of_limit"] = 16 * 16 * 1024 * 1024 * 256 / rate / row["seconds"]["ours"]
+    row["limit"] = f"{properties.name}: {rate:.3g} instructions a second, 16 an inner step"
     return row
 
 

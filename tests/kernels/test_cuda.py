@@ -82,6 +82,27 @@ def test_any_strides():
     check_attention([*inputs, value[:3, :5, ::3]], None)
 
 
+@pytest.mark.parametrize(
+    ("reach", "largest"), [(0, (5.0, -5.2)), (1, (11.0, -11.0)), (1, (50.0, 20.0)), (2, (44.0, -35.0))]
+)
+def test_each_path_obeys_the_formula(reach, largest):
+    inputs = made(2, 5, 9, 6)
+    inputs[0][:, 2, 5], inputs[1][:, 4, 5] = largest
+    assert cuda._ready(*inputs).reach.tolist() == [reach, reach]
+    check_scores(inputs)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("pair", [(60.0, 20.0), (20.0, 60.0), (100.0, -100.0)])
+def test_a_sentence_with_nan_keeps_its_other_rows_exact(pair, at):
+    inputs = made(1, 5, 9, 6)
+    inputs[0][:, 2], inputs[1][:, 4] = pair
+    expected = reference.additive_scores(*(x.double() for x in inputs))
+    inputs[at][0, 0, 0] = float("nan")
+    found = cuda.scores(*inputs)
+    torch.testing.assert_close(found[:, 1:, 1:].double(), expected[:, 1:, 1:], rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("pair", [(100.0, -100.0), (60.0, -50.0), (-43.5, 34.5), (1e30, 3.0)])
 def test_large_inputs_of_opposite_signs(pair):
     inputs = made(2, 5, 9, 6)
