@@ -96,7 +96,8 @@ def additive_attention(
 ) -> tuple[Float[Tensor, "batch query value_dim"], Float[Tensor, "batch query key"] | None]:
     """Context and weights: `softmax(additive_scores(query, key, v)) @ value` (Bahdanau et al. 2015, eq. 5 and 6).
 
-    On CUDA, when nobody wants the weights, one kernel does it all in memory that grows with query + key.
+    On CUDA, when nobody wants the weights of very many scores, one kernel does it all in memory that grows with
+    query + key.
 
     Args:
         query, key, v: as for `additive_scores`.

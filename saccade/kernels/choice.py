@@ -12,8 +12,10 @@ from saccade.kernels import chunked
 
 LOW = (torch.float32, torch.bfloat16, torch.float16)
 """What the kernels take; float64 is for checking, in plain PyTorch."""
-SMALL = 100_000
-"""Inner steps (batch * query * key * dim) below which crossing into a kernel costs what it saves on a CPU."""
+SMALL = {"cpu": 100_000, "cuda": 4_000_000}
+"""Inner steps (batch * query * key * dim) below which going to a kernel costs what it saves."""
+FUSED = 2**30
+"""Inner steps from which the fused kernel is taken: its programs go over all keys, and few of them leave a GPU idle."""
 
 
 def choose(
@@ -42,9 +44,11 @@ def choose(
         return "operator" if device in ("cpu", "cuda") and dtype in LOW else "reference"
     if within == "transform" or dtype not in LOW or device not in usable:
         return "chunked"
-    if device == "cuda":
-        return "cuda" if need_weights else "fused"
-    return "reference" if steps < SMALL else "cpu"
+    if steps < SMALL[device]:
+        return "reference"
+    if device == "cuda" and not need_weights and steps >= FUSED:
+        return "fused"
+    return device
 
 
 @cache

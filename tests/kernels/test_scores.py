@@ -48,7 +48,7 @@ every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 @pytest.fixture(autouse=True)
 def _kernels_for_small_calls(monkeypatch):
-    monkeypatch.setattr(choice, "SMALL", 0)
+    monkeypatch.setattr(choice, "SMALL", {"cpu": 0, "cuda": 0})
 
 
 def same_gradients(way, inputs: list[Tensor], tolerance: float) -> None:

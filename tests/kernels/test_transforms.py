@@ -14,7 +14,7 @@ every_dtype = pytest.mark.parametrize("dtype", KERNELS, ids=["kernel", "plain"])
 
 @pytest.fixture(autouse=True)
 def _kernels_and_pieces_for_small_calls(monkeypatch):
-    monkeypatch.setattr(choice, "SMALL", 0)
+    monkeypatch.setattr(choice, "SMALL", {"cpu": 0, "cuda": 0})
     monkeypatch.setattr(chunked, "LIMIT", 1000)
 
 
@@ -168,8 +168,9 @@ CHOICES = [
     (("cpu", torch.float32, 10**6, "compile"), "operator"),
     (("cpu", torch.float64, 10**6, "compile"), "reference"),
     (("cuda", torch.float16, 10**6, ""), "cuda"),
-    (("cuda", torch.float16, 1, ""), "cuda"),
-    (("cuda", torch.float16, 1, "no weights"), "fused"),
+    (("cuda", torch.float16, -1, ""), "reference"),
+    (("cuda", torch.float16, 10**6, "no weights"), "cuda"),
+    (("cuda", torch.float16, 10**10, "no weights"), "fused"),
     (("cpu", torch.float16, 10**6, "no weights"), "cpu"),
     (("mps", torch.float32, 10**6, ""), "chunked"),
     (("mps", torch.float32, 10**6, "compile"), "reference"),

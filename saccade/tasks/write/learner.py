@@ -53,7 +53,7 @@ class WriteLearner(Learner[WrittenBatch]):
         self.reinforced = Reinforced(entropy=ENTROPY)
 
     def at(self, share: float) -> None:
-        """Attention whose slots are drawn takes expected values alone for half of the training, then for half of the images.
+        """Attention whose slots are drawn takes expected values alone for half of the training, then for half the images.
 
         With half from the beginning (Xu et al. 2015, §4.1) draws are noise as long as nobody knows where to look, and a
         decoder learns to do without them.
