@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from saccade.attention.images import NonLocalBlock, SpatialChannelAttention, VisualAttention, regions
     from saccade.attention.linear import LinearAttention
     from saccade.attention.location import FixedSlotAttention, LocationAttention
-    from saccade.attention.losses import coverage_loss, doubly_stochastic_loss, redundancy_penalty, reinforce_loss
+    from saccade.attention.losses import (
+        coverage_loss,
+        doubly_stochastic_loss,
+        quantity_loss,
+        redundancy_penalty,
+        reinforce_loss,
+    )
     from saccade.attention.mixture import GaussianMixtureAttention, GaussianMixtureV2bAttention, mixture_weights
     from saccade.attention.mocha import MonotonicChunkwiseAttention, chunk_weights
     from saccade.attention.monotonic import MonotonicAttention, expected_alignment, hard_alignment
@@ -183,6 +189,7 @@ _WHERE = {
     "coverage_loss": "attention.losses",
     "dot_scores": "attention.multiplicative",
     "doubly_stochastic_loss": "attention.losses",
+    "quantity_loss": "attention.losses",
     "draw": "lens.show",
     "expected_alignment": "attention.monotonic",
     "fused_multihead": "attention.fused",
@@ -306,6 +313,7 @@ __all__ = [
     "mixture_weights",
     "multihead",
     "normalizers",
+    "quantity_loss",
     "redundancy_penalty",
     "regions",
     "reinforce_loss",

@@ -57,6 +57,25 @@ def doubly_stochastic_loss(
     return (missing if memory_mask is None else missing * memory_mask).sum(-1)
 
 
+def quantity_loss(
+    weights: Float[Tensor, "batch query key"], mask: Bool[Tensor, "batch query"] | None = None
+) -> Float[Tensor, " batch"]:
+    """How far each query is from looking once in all: `sum_i |1 - sum_j a_ij|`.
+
+    For monotonic attention, whose expected weights lose what stops nowhere, and which thus learns to stop. The quantity
+    loss of Dong and Xu 2020 ("CIF", §3.2) compares the sums of all queries together; here each answers for itself.
+
+    Args:
+        weights: of one example's queries, `[batch, query, key]`.
+        mask: True for the queries that count, `[batch, query]`.
+
+    >>> quantity_loss(torch.tensor([[[0.5, 0.0], [0.25, 0.75]]])).tolist()
+    [0.5]
+    """
+    missing = (1 - weights.sum(2)).abs()
+    return (missing if mask is None else missing * mask).sum(1)
+
+
 def reinforce_loss(
     log_probability: Float[Tensor, " batch"], reward: Float[Tensor, " batch"], baseline: Float[Tensor, ""] | float
 ) -> Float[Tensor, ""]:

@@ -18,7 +18,13 @@ from saccade.attention.gates import (
 )
 from saccade.attention.images import NonLocalBlock, SpatialChannelAttention, VisualAttention, regions
 from saccade.attention.linear import LinearAttention, LinearState
-from saccade.attention.losses import coverage_loss, doubly_stochastic_loss, redundancy_penalty, reinforce_loss
+from saccade.attention.losses import (
+    coverage_loss,
+    doubly_stochastic_loss,
+    quantity_loss,
+    redundancy_penalty,
+    reinforce_loss,
+)
 from saccade.attention.pooling import BagPooling, ContextVectorPooling, MultiHopPooling, StructuredSelfAttention
 from saccade.normalizers import Sample
 
@@ -271,6 +277,11 @@ def test_losses():
             looked = sum(weights[b, i, j].item() for i in range(QUERY) if real[b, i])
             missing[b] += (1 - looked) ** 2 * slots[b, j].item()
     assert doubly_stochastic_loss(weights, real, memory_mask=slots).tolist() == pytest.approx(missing, abs=1e-12)
+    shares, lost = torch.rand(BATCH, QUERY, KEY, dtype=torch.float64), [0.0] * BATCH
+    for b in range(BATCH):
+        for i in range(QUERY):
+            lost[b] += abs(1 - sum(shares[b, i].tolist())) * real[b, i].item()
+    assert quantity_loss(shares, real).tolist() == pytest.approx(lost, abs=1e-12)
     gram = weights @ weights.mT - torch.eye(QUERY)
     torch.testing.assert_close(redundancy_penalty(weights), (gram**2).sum((1, 2)))
     chances, reward = torch.randn(5, requires_grad=True), torch.randn(5, requires_grad=True)

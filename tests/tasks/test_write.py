@@ -111,6 +111,28 @@ def test_every_place_is_to_be_looked_at():
     assert float(added.detach()) * 6 / 0.5 == pytest.approx(float(lambdas.detach()), rel=1e-3)
 
 
+def test_monotonic_attention_is_to_stop_once_for_each_token_before_the_end():
+    some = batch()
+    plain = learner(**(LINES | {"attention": "mocha"}), label_smoothing=0.0).eval()
+    looking = WriteLearner(plain.model, plain.options, quantity=0.5).eval()
+    weights = plain.model(some.input, some.sizes, some.before).forced.weights.detach()
+    lost = sum(abs(1 - float(weights[row, i].sum())) for row, i in ((0, 0), (0, 1), (0, 2), (1, 0)))
+    assert lost > 0.1
+    added = looking.objective(some).loss - plain.objective(some).loss
+    assert float(added.detach()) * 6 / 0.5 == pytest.approx(lost, rel=1e-4)
+
+
+def test_drawn_attention_begins_soft():
+    found = learner(attention="visual+reinforce").train()
+    some, normalizer = batch(), found.model.decoder.attention.normalizer
+    for share, expected in ((0.0, 1.0), (0.49, 1.0), (0.5, 0.5), (1.0, 0.5)):
+        found.at(share)
+        assert normalizer.expected == expected
+    found.at(0.0)
+    weights = found.model(some.input, some.sizes, some.before).forced.weights
+    assert ((weights > 0).sum(-1) > 1).all()
+
+
 def test_what_is_drawn_learns_from_its_reward():
     found, some = learner(attention="visual+reinforce", label_smoothing=0.0).train(), batch()
     torch.manual_seed(3)

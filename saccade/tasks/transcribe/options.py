@@ -26,6 +26,8 @@ class TranscribeOptions(WriteOptions):
     """After how many of its layers two neighbouring states become one."""
     streaming: bool = False
     """Read in one direction and write before the end is heard; needs monotonic or mocha attention."""
+    quantity: float = 1.0
+    """Weight of how far each token is from looking once in all, for monotonic and mocha attention; 0: none."""
     rate: int = 16000
     """Samples a second; recordings of other rates are resampled to it."""
     mels: int = 80
@@ -41,16 +43,21 @@ class TranscribeOptions(WriteOptions):
     masks: int = 2
     """Masks of each kind; 0: none."""
 
-    FREE: ClassVar[tuple[str, ...]] = (*WriteOptions.FREE, "frequency_mask", "time_mask", "masks")
+    FREE: ClassVar[tuple[str, ...]] = (*WriteOptions.FREE, "quantity", "frequency_mask", "time_mask", "masks")
 
     @property
     def share_of_greedy(self) -> float:
         """A streaming run writes as it listens, without CTC, whose share needs the whole recording."""
         return 0.0 if self.streaming else self.ctc
 
+    @property
+    def monotonic(self) -> bool:
+        """Whether attention goes from left to right and stops at each token."""
+        return catalogue.parse(self.attention).mechanism in ("monotonic", "mocha")
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"encoder_layers": 1, "halvings": 0, "rate": 1000, "mels": 1, "deltas": 0}
+        least = {"encoder_layers": 1, "quantity": 0, "halvings": 0, "rate": 1000, "mels": 1, "deltas": 0}
         self.at_least({**least, "frequency_mask": 0, "time_mask": 0, "masks": 0})
         if self.deltas > 2:
             raise OptionError(f"--deltas must be 0, 1 or 2; got {self.deltas}")
@@ -63,7 +70,7 @@ class TranscribeOptions(WriteOptions):
     def _check_streaming(self) -> None:
         if self.decoder not in ("lstm", "gru"):
             raise OptionError(f"--streaming needs a recurrent --decoder; got {self.decoder}")
-        if catalogue.parse(self.attention).mechanism not in ("monotonic", "mocha"):
+        if not self.monotonic:
             raise OptionError(f"--streaming needs --attention monotonic or mocha; got {self.attention}")
         if self.normalize == "recording":
             raise OptionError("--streaming needs --normalize training: a recording is not known before its end")

@@ -40,8 +40,8 @@ class Transcribe(WriteTask[TranscribeOptions]):
         return new_model(options, codec)
 
     def learner(self, model: Recognizer, options: TranscribeOptions, codec: WriteCodec) -> WriteLearner:
-        """Teacher forcing and CTC."""
-        return WriteLearner(model, options)
+        """Teacher forcing and CTC, and for monotonic attention that each token looks once."""
+        return WriteLearner(model, options, quantity=options.quantity if options.monotonic else 0.0)
 
     def trained(self, model: Recognizer, codec: WriteCodec, options: TranscribeOptions, run: Run) -> Transcriber:
         """A recogniser in use."""

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, ctc_loss
 
 from saccade import masks
-from saccade.attention.losses import doubly_stochastic_loss
-from saccade.data.tokens import PAD
+from saccade.attention.losses import doubly_stochastic_loss, quantity_loss
+from saccade.data.tokens import END, PAD
 from saccade.data.writtencorpus import WrittenBatch
 from saccade.metrics import edit_distance
 from saccade.models.decoder import Forced
@@ -41,19 +41,20 @@ class WriteLearner(Learner[WrittenBatch]):
     """`(1 - l) L_attention + l L_ctc` (Watanabe et al. 2017, eq. 13), each a mean over target tokens.
 
     L_attention is cross-entropy under teacher forcing, with label smoothing (Szegedy et al. 2016, §7) in training. With
-    drawn attention the loss of REINFORCE stands beside it, and with `doubly_stochastic` how far every place is from
-    being looked at once in all (Xu et al. 2015, eq. 14).
+    drawn attention the loss of REINFORCE stands beside it; times `doubly_stochastic`, how far every place is from being
+    looked at once in all (Xu et al. 2015, eq. 14); times `quantity`, how far every token before the end is from looking
+    once in all.
     """
 
     model: Writer
 
-    def __init__(self, model: Writer, options: WriteOptions, *, doubly_stochastic: float = 0.0):
+    def __init__(self, model: Writer, options: WriteOptions, *, doubly_stochastic: float = 0.0, quantity: float = 0.0):
         super().__init__(model)
-        self.options, self.doubly_stochastic = options, doubly_stochastic
+        self.options, self.doubly_stochastic, self.quantity = options, doubly_stochastic, quantity
         self.reinforced = Reinforced(entropy=ENTROPY)
 
     def at(self, share: float) -> None:
-        """Attention whose slots are drawn takes expected values alone for half of the training, then for half the images.
+        """Drawn attention takes expected values alone for half of the training, then for half of the examples.
 
         With half from the beginning (Xu et al. 2015, §4.1) draws are noise as long as nobody knows where to look, and a
         decoder learns to do without them.
@@ -64,7 +65,7 @@ class WriteLearner(Learner[WrittenBatch]):
 
     def objective(self, batch: WrittenBatch) -> Objective:
         """The mean loss of a target token."""
-        looks = self.doubly_stochastic > 0
+        looks = self.doubly_stochastic > 0 or self.quantity > 0
         written = self.model(batch.input, batch.sizes, batch.before, need_weights=looks)
         tokens, share = (batch.target != PAD).sum(), self.options.ctc
         total, plain = torch.zeros((), device=tokens.device), torch.zeros((), device=tokens.device)
@@ -80,11 +81,13 @@ class WriteLearner(Learner[WrittenBatch]):
         """The loss of the decoder, summed over tokens."""
         loss = _next_token(forced, batch, self.options.label_smoothing)
         total = loss.sum()
-        if self.doubly_stochastic and forced.weights is not None:
-            weights = forced.weights.float()
-            there = masks.padding(lengths, weights.shape[2])
-            missed = doubly_stochastic_loss(weights, batch.target != PAD, memory_mask=there)
+        if forced.weights is not None and self.doubly_stochastic:
+            there = masks.padding(lengths, forced.weights.shape[2])
+            missed = doubly_stochastic_loss(forced.weights.float(), batch.target != PAD, memory_mask=there)
             total = total + self.doubly_stochastic * missed.sum()
+        if forced.weights is not None and self.quantity:
+            words = (batch.target != PAD) & (batch.target != END)
+            total = total + self.quantity * quantity_loss(forced.weights.float(), words).sum()
         drawn = getattr(forced.state, "attention", None)
         minimised: Tensor = self.reinforced(total, getattr(drawn, "drawn", None), -loss.sum(1).detach())
         return minimised
