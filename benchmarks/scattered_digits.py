@@ -26,13 +26,13 @@ COMMON: dict[str, Any] = {
     "width": SIDE,
     "grey": True,
     "filters": 16,
-    "epochs": 8,
+    "epochs": 5,
     "learning_rate": 0.002,
     "precision": "bfloat16",
 }
 KINDS: dict[str, dict[str, Any]] = {
     "soft": {"attention": "visual"},
-    "hard": {"attention": "visual+reinforce", "epochs": 16},
+    "hard": {"attention": "visual+reinforce", "epochs": 8},
     "no attention": {"attention": "none"},
 }
 GOALS = {"exact": 97.0, "in_box": 70.0}
@@ -71,7 +71,7 @@ def main() -> None:
     train, test = (mnist(given.data / "mnist", part) for part in ("train", "t10k"))
     folder = given.work / "data"
     files = [
-        write_canvases(folder / "train", train[0][:55000], train[1][:55000], 16000, 1),
+        write_canvases(folder / "train", train[0][:55000], train[1][:55000], 32000, 1),
         write_canvases(folder / "held", train[0][55000:], train[1][55000:], 500, 2),
         write_canvases(folder / "test", *test, 2000, 3),
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from saccade.cli.comparing import Compare
-from saccade.cli.train import columns
+from saccade.cli.given import columns
 from saccade.errors import MissingExtraError, OptionError
 from saccade.lens import comparison as lens
 from saccade.lens.answers import drawing_of

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from saccade.cli.given import reading
 from saccade.cli.options import Evaluate
-from saccade.cli.train import columns
 from saccade.errors import OptionError
 from saccade.runs import Run
 from saccade.tasks.base import Searching, Trained
@@ -19,10 +19,8 @@ from saccade.tasks.load import task_in
 
 def evaluate(command: Evaluate) -> None:
     """Print how good a run is on some examples."""
-    task, run = task_in(command.run), Run(command.run)
-    config = run.read_config()
-    names = columns(command.columns) if command.columns else tuple(config["data"]["columns"])
-    options = task.read_options(run, config)
+    task = task_in(command.run)
+    names, options = reading(task, Run(command.run), command.columns, command.folder)
     trained = task.load(command.run, device=command.device)
     scores = asdict(_evaluated(trained, task.files(command.data, names, options), command.beam))
     if command.png is not None:

@@ -60,6 +60,9 @@ class Evaluate:
     """The files."""
     columns: str = ""
     """Names of the columns; without them those the run was trained with."""
+    folder: Path | None = None
+    """Where the files are that lists of images or recordings name; without it where they were in training: beside the
+    list, or in the --folder that was given then."""
     beam: int = 1
     """Hypotheses that are kept while a text is searched for; 1 is greedy."""
     json: bool = False
@@ -82,6 +85,9 @@ class Predict:
     """Files of inputs, in the forms of the training files; they need no labels."""
     columns: str = ""
     """Names of the columns; without them those the run was trained with."""
+    folder: Path | None = None
+    """Where the files are that lists of images or recordings name; without it where they were in training: beside the
+    list, or in the --folder that was given then."""
     beam: int = 1
     """Width of the beam; 1 is greedy."""
     nbest: int = 1
@@ -109,6 +115,9 @@ class Show:
     """Files of inputs, in place of a text; they need no labels."""
     item: int = 1
     """Which one of them, from 1."""
+    folder: Path | None = None
+    """Where the files are that lists of images or recordings name; without it where they were in training: beside the
+    list, or in the --folder that was given then."""
     heads: bool = False
     """Draw every head of every attention that was at work, layer by layer; without it, what the answer is given with.
     Answers are greedy."""

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import IO, Any
 
+from saccade.cli.given import reading
 from saccade.cli.options import Predict
-from saccade.cli.train import columns
 from saccade.data.records import decoded
 from saccade.errors import DataError, OptionError
 from saccade.runs import Run
@@ -24,19 +24,20 @@ def predict(command: Predict) -> None:
     """Answer the inputs, in order, as soon as they are there."""
     if command.texts and command.data:
         raise OptionError("--data cannot be given together with texts")
+    if command.folder is not None and not command.data:
+        raise OptionError(f"--folder goes with --data; got --folder {command.folder} alone")
     if command.stream:
         from saccade.cli.stream import stream
 
         stream(command)
         return
-    task, run = task_in(command.run), Run(command.run)
+    task = task_in(command.run)
     trained = task.load(command.run, device=command.device)
     with ExitStack() as stack:
         file = stack.enter_context(open(command.attention, "w", encoding="utf-8")) if command.attention else None
         if command.data:
-            config = run.read_config()
-            names = columns(command.columns) if command.columns else tuple(config["data"]["columns"])
-            inputs = trained.each(task.inputs(command.data, names, task.read_options(run, config)))
+            names, options = reading(task, Run(command.run), command.columns, command.folder)
+            inputs = trained.each(task.inputs(command.data, names, options))
             batches: Iterable[list[Any]] = some_at_once(inputs)
         elif command.texts:
             batches = some_at_once(trained.parse(text) for text in command.texts)

@@ -5,6 +5,7 @@ import warnings
 from itertools import islice
 from typing import Any
 
+from saccade.cli.given import reading
 from saccade.cli.options import Show
 from saccade.errors import OptionError, RunError
 from saccade.lens.capture.answered import drawing_of_heads
@@ -67,10 +68,8 @@ def _given(command: Show, task: Task[Any, Any, Any, Any], trained: Trained[Any])
         return trained.parse(command.text)
     if command.item < 1:
         raise OptionError(f"--item must be at least 1; got {command.item}")
-    run = Run(command.run)
-    config = run.read_config()
-    columns = tuple(config["data"]["columns"])
-    inputs = trained.each(task.inputs(command.data, columns, task.read_options(run, config)))
+    names, options = reading(task, Run(command.run), folder=command.folder)
+    inputs = trained.each(task.inputs(command.data, names, options))
     for given in islice(inputs, command.item - 1, command.item):
         return given
     raise OptionError(f"--item must be one of the inputs; got {command.item}, which is beyond the last")

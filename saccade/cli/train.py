@@ -3,21 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+from saccade.cli.given import columns
 from saccade.cli.training import Train
 from saccade.errors import MissingExtraError, OptionError
 from saccade.runs import CONFIG, Run
-
-
-def columns(text: str) -> tuple[str, ...]:
-    """The names of `--columns a,b`.
-
-    >>> columns("de, en")
-    ('de', 'en')
-    """
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise OptionError(f"--columns must be names with commas between; got {text!r}")
-    return names
 
 
 def train(command: Train) -> None:

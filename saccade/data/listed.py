@@ -116,7 +116,7 @@ class ListFile:
             some = ", ".join(f"{name} ({where})" for name, where in first.items())
             there = "" if self.folder is None else f" in {self.folder}"
             more = ", ..." if self.missing > len(first) else ""
-            got = f"{self.missing} of {count} are not there: {some}{more}"
+            got = f"got {self.missing} of {count} that are not there: {some}{more}"
             raise DataError(f"{self}: expected the files it names{there}; {got}")
         return frozenset(absent)
 

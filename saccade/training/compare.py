@@ -82,13 +82,16 @@ def with_attentions(options: Course, attentions: Sequence[str], seeds: int) -> l
     """The options of each training: every attention with the first seed, then with the next.
 
     Raises:
-        OptionError: no attention, an unknown one, one given twice; fewer seeds than one.
+        OptionError: no attention, an unknown one, one given twice; a decoder that takes none; fewer seeds than one.
     """
     if not attentions:
         raise OptionError("--attention must name the attentions to compare, with commas between; got none")
     for place, name in enumerate(attentions):
         if name in attentions[:place]:
             raise OptionError(f"--attention must name each attention once; got {name} twice")
+    decoder = getattr(options, "decoder", "lstm")
+    if decoder not in ("lstm", "gru"):
+        raise OptionError(f"a comparison of attentions needs --decoder lstm or gru, which take any; got {decoder}")
     if seeds < 1:
         raise OptionError(f"--seeds must be at least 1; got {seeds}")
     return [

@@ -216,7 +216,7 @@ def test_inputs_that_are_none(say, runs, tmp_path, kind):
     missing.write_text("a.png\nb.png\nc.png\n")
     said = say("predict", runs[kind], "--data", missing)
     assert said == (
-        f"{missing}: expected the files it names; 2 of 3 are not there: b.png ({missing}:2), c.png ({missing}:3)"
+        f"{missing}: expected the files it names; got 2 of 3 that are not there: b.png ({missing}:2), c.png ({missing}:3)"
     ), said
 
 
@@ -249,7 +249,11 @@ LISTS = [
     ("a.tsv", "\ttext\n", "{file}:1: expected the name of a file; it is empty"),
     ("a.csv", "a,b\nc,d\n", "{file}:1: expected a column named '"),
     ("a.jsonl", "{}\n", "{file}:1: expected a text"),
-    ("a.tsv", "gone.png\tred\n", "{file}: expected the files it names; 1 of 1 are not there: gone.png ({file}:1)"),
+    (
+        "a.tsv",
+        "gone.png\tred\n",
+        "{file}: expected the files it names; got 1 of 1 that are not there: gone.png ({file}:1)",
+    ),
 ]
 
 

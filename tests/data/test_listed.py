@@ -129,11 +129,11 @@ def test_files_that_are_not_there_are_said_in_one_message(folder):
     for _ in range(2):
         with pytest.raises(DataError) as caught:
             next(iter(ListFile((path,), COLUMNS)))
-        assert str(caught.value) == f"{path}: expected the files it names; 14 of 24 are not there: {some}, ..."
+        assert str(caught.value) == f"{path}: expected the files it names; got 14 of 24 that are not there: {some}, ..."
     once = write(folder / "m.tsv", "a.png\tx\nb.png\ty\nb.png\tz\n")
     with pytest.raises(DataError) as caught:
         list(ListFile((once,), COLUMNS))
-    said = f"{once}: expected the files it names; 2 of 3 are not there: b.png ({once}:2)"
+    said = f"{once}: expected the files it names; got 2 of 3 that are not there: b.png ({once}:2)"
     assert str(caught.value) == f"{said}, ..."
 
 
@@ -144,7 +144,7 @@ def test_files_that_are_not_there_are_left_out_where_bad_ones_may_be(folder):
         assert (file.missing, file.skipped) == (14, 1)
     (folder / "gone2.png").touch()
     assert len(list(file)) == 11, "what is read does not change between passes"
-    with pytest.raises(DataError, match=r"1 of 1 are not there: z.png \("):
+    with pytest.raises(DataError, match=r"got 1 of 1 that are not there: z.png \("):
         list(ListFile((write(folder / "n.tsv", "z.png\ty\n"),), COLUMNS, skip_bad=True))
 
 

@@ -166,7 +166,7 @@ def damaged(tmp_path, painted) -> Path:
 
 
 def test_files_that_are_not_there_or_broken_stop_a_training(tmp_path, train, damaged):
-    with pytest.raises(DataError, match=r"2 of 92 are not there: gone\.png \(.*:91\), lost\.png \(.*:92\)$"):
+    with pytest.raises(DataError, match=r"got 2 of 92 that are not there: gone\.png \(.*:91\), lost\.png \(.*:92\)$"):
         train(tmp_path / "run", CaptionOptions(**CAPTION), damaged)
     whole = listed(damaged, *damaged.read_text().splitlines()[:90])
     with pytest.raises(DataError, match=r"7\.png: expected an image; got another kind of file$"):
@@ -187,9 +187,9 @@ def test_bad_files_are_left_out_counted_and_told(tmp_path, train, damaged):
     examples = ListFile((damaged,), COLUMNS, skip_bad=True)
     scores = trained.evaluate(examples)
     assert (scores.images, scores.left_out) == (89, 3)
-    with pytest.raises(DataError, match=r"2 of 92 are not there"):
+    with pytest.raises(DataError, match=r"got 2 of 92 that are not there"):
         trained.evaluate(ListFile((damaged,), COLUMNS))
-    with pytest.raises(DataError, match=r"2 of 92 are not there"):  # answers are a line a file
+    with pytest.raises(DataError, match=r"got 2 of 92 that are not there"):  # answers are a line a file
         list(Caption().inputs((damaged,), COLUMNS, options))
 
 

@@ -179,7 +179,7 @@ def test_bad_recordings_are_left_out_counted_and_told(tmp_path, train, sounds):
     assert left_out == {"missing": 1, "unreadable": 2, "too_long": 0}
     scores = trained.evaluate(ListFile((list_,), COLUMNS, skip_bad=True))
     assert (scores.recordings, scores.left_out) == (88, 3)
-    with pytest.raises(DataError, match=r"1 of 91 are not there: gone\.wav"):
+    with pytest.raises(DataError, match=r"got 1 of 91 that are not there: gone\.wav"):
         train(tmp_path / "other", TranscribeOptions(**TRANSCRIBE), list_)
     whole = listed(list_, *list_.read_text().splitlines()[:90])
     with pytest.raises(
