@@ -214,10 +214,27 @@ def test_inputs_that_are_none(say, runs, tmp_path, kind):
     assert say("predict", runs[kind], tmp_path / "a.png").startswith(f"{tmp_path / 'a.png'}: expected ")
     missing = tmp_path / "list.tsv"
     missing.write_text("a.png\nb.png\nc.png\n")
-    said = say("predict", runs[kind], "--data", missing)
-    assert said == (
-        f"{missing}: expected the files it names; got 2 of 3 that are not there: b.png ({missing}:2), c.png ({missing}:3)"
-    ), said
+    got = f"got 2 of 3 that are not there: b.png ({missing}:2), c.png ({missing}:3)"
+    assert say("predict", runs[kind], "--data", missing) == f"{missing}: expected the files it names; {got}"
+
+
+@each
+def test_files_that_lie_elsewhere(ask, say, runs, lists, tmp_path, kind):
+    apart = tmp_path / "apart.tsv"
+    apart.write_bytes(lists[kind].read_bytes())
+    here, _ = ask("predict", runs[kind], "--data", lists[kind])
+    there, _ = ask("predict", runs[kind], "--data", apart, "--folder", lists[kind].parent)
+    assert here == there
+    figures = [
+        json.loads("".join(ask("evaluate", runs[kind], "--json", *given)[0]))
+        for given in (("--data", lists[kind]), ("--data", apart, "--folder", lists[kind].parent))
+    ]
+    assert [one | {"seconds": 0} for one in figures][0] == figures[1] | {"seconds": 0}
+    drawn, _ = ask("show", runs[kind], "--data", apart, "--folder", lists[kind].parent, "--item", 2)
+    assert drawn == ask("show", runs[kind], "--data", lists[kind], "--item", 2)[0]
+    assert say("predict", runs[kind], "a.png", "--folder", tmp_path).startswith(
+        "--folder goes with --data; got --folder "
+    )
 
 
 OPTIONS = [

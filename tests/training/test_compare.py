@@ -26,10 +26,11 @@ from saccade.tasks.regress.options import RegressOptions
 from saccade.tasks.regress.regressor import Regressor
 from saccade.tasks.regress.task import Regress, new_model
 from saccade.tasks.tag.options import TagOptions
+from saccade.tasks.transcribe.options import TranscribeOptions
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.training import compare as comparing
 from saccade.training import trial as trials
-from saccade.training.compare import compare, read_plan
+from saccade.training.compare import compare, read_plan, with_attentions
 from saccade.training.comparison import Comparison, Row, Spread, row, spread, touch
 from saccade.training.entropy import entropy_of, normalised_entropy
 from saccade.training.parting import hold_out
@@ -409,6 +410,13 @@ def test_one_that_dies_does_not_take_the_others_along(tmp_path, digits, fake):
     fake.quality = lambda name, seed: "out of memory"
     with pytest.raises(SaccadeError, match=r"every training failed; the first: .*dot-0: out of memory"):
         begin(tmp_path / "d", digits)
+
+
+@pytest.mark.parametrize(("decoder", "ctc"), [("transformer", 0.0), ("none", 1.0)])
+def test_decoders_that_take_no_attention_are_not_compared(decoder, ctc):
+    options = TranscribeOptions(decoder=decoder, ctc=ctc)
+    with pytest.raises(OptionError, match=f"needs --decoder lstm or gru, which take any; got {decoder}"):
+        with_attentions(options, ["additive", "dot"], seeds=1)
 
 
 MISTAKES = {

@@ -216,5 +216,5 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
         options = self.options
         shape = (2, options.height, options.width or 8 * options.height, 1 if options.grey else 3)
         sizes = torch.tensor([shape[1:3]] * 2)
-        target = torch.ones(2, self.longest.target, dtype=torch.long)
+        target = torch.ones(2, 1, dtype=torch.long)  # a token: each takes the same steps
         return {"input": torch.zeros(shape, dtype=torch.uint8), "sizes": sizes, "target": target}

@@ -190,7 +190,7 @@ class Transcriber(WriteTrained[Transcript]):
         """Two recordings of the largest size."""
         frames = torch.zeros(2, self.longest.input, len(self.codec.mean))
         sizes = torch.full((2, 1), self.longest.input)
-        return {"input": frames, "sizes": sizes, "target": torch.ones(2, self.longest.target, dtype=torch.long)}
+        return {"input": frames, "sizes": sizes, "target": torch.ones(2, 1, dtype=torch.long)}
 
 
 def _only(texts: tuple[str, ...]) -> str:
