@@ -28,7 +28,7 @@ COMMON: dict[str, Any] = {
     "filters": 32,
     "warp": 0.1,
     "dropout": 0.3,
-    "epochs": 36,
+    "epochs": 30,
     "learning_rate": 0.002,
     "precision": "bfloat16",
     "patience": 100,

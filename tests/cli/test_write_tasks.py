@@ -225,16 +225,15 @@ def test_files_that_lie_elsewhere(ask, say, runs, lists, tmp_path, kind):
     here, _ = ask("predict", runs[kind], "--data", lists[kind])
     there, _ = ask("predict", runs[kind], "--data", apart, "--folder", lists[kind].parent)
     assert here == there
-    figures = [
-        json.loads("".join(ask("evaluate", runs[kind], "--json", *given)[0]))
-        for given in (("--data", lists[kind]), ("--data", apart, "--folder", lists[kind].parent))
-    ]
-    assert [one | {"seconds": 0} for one in figures][0] == figures[1] | {"seconds": 0}
+    figures = []
+    for given in (("--data", lists[kind]), ("--data", apart, "--folder", lists[kind].parent)):
+        out, _ = ask("evaluate", runs[kind], "--json", *given)
+        figures.append(json.loads("".join(out)) | {"seconds": 0})
+    assert figures[0] == figures[1]
     drawn, _ = ask("show", runs[kind], "--data", apart, "--folder", lists[kind].parent, "--item", 2)
     assert drawn == ask("show", runs[kind], "--data", lists[kind], "--item", 2)[0]
-    assert say("predict", runs[kind], "a.png", "--folder", tmp_path).startswith(
-        "--folder goes with --data; got --folder "
-    )
+    said = say("predict", runs[kind], "a.png", "--folder", tmp_path)
+    assert said == f"--folder goes with --data; got --folder {tmp_path} alone"
 
 
 OPTIONS = [
