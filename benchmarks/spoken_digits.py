@@ -59,7 +59,9 @@ class Parts(NamedTuple):
 def parts(data: Path, work: Path) -> dict[str, Parts]:
     """The lists of each training."""
     recordings = fsdd(data / "fsdd")
-    some = dict(zip(NAMES, (*apart([one for one in recordings if one.split == "train"]), []), strict=True))
+    some: dict[str, list[Spoken]] = dict(
+        zip(NAMES, (*apart([one for one in recordings if one.split == "train"]), []), strict=True)
+    )
     some["test"] = [one for one in recordings if one.split == "test"]
     alone = {name: single(work / f"single-{name}", some[name]) for name in NAMES}
     joined = {
