@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def train(
     options: Course,
     train: Sequence[Path],
     valid: Sequence[Path],
-    tests: dict[str, Sequence[Path]],
+    tests: Mapping[str, Sequence[Path]],
     columns: Sequence[str] = (),
     *,
     beam: int = 1,
