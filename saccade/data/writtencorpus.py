@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array as numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +41,8 @@ class WrittenCorpus:
     Args:
         folder: where the files are written.
         name: what their names begin with.
-        examples: an array and its text each, taken one at a time; see `RaggedArrays` for what the arrays may be.
+        examples: an array and its texts each, taken one at a time; an array with several texts is several examples,
+            and written once. See `RaggedArrays` for what the arrays may be.
         vocabulary: encodes the texts.
         max_length: the most tokens of a text, the end token included.
 
@@ -55,46 +56,51 @@ class WrittenCorpus:
         self,
         folder: Path,
         name: str,
-        examples: Iterable[tuple[NDArray[Any], str]],
+        examples: Iterable[tuple[NDArray[Any], Sequence[str]]],
         vocabulary: Vocabulary,
         max_length: int,
     ):
         self.too_long, self.unknown = 0, 0
         # The ids wait in memory, four bytes each, while the arrays are written.
-        ids, lengths = numbers("i"), numbers("q")
+        ids, lengths, which = numbers("i"), numbers("q"), numbers("q")
 
         def arrays() -> Iterator[NDArray[Any]]:
-            for one, row in self._encoded(examples, vocabulary, max_length):
-                ids.extend(row)
-                lengths.append(len(row))
+            for place, (one, rows) in enumerate(self._encoded(examples, vocabulary, max_length)):
+                for row in rows:
+                    ids.extend(row)
+                    lengths.append(len(row))
+                    which.append(place)
                 yield one
 
         self._arrays = RaggedArrays(folder, f"{name}.input", arrays())
         rows = ((ids[end - length : end],) for end, length in zip(accumulate(lengths), lengths, strict=True))
         self._targets = Ragged(folder, name, ("target",), rows)
+        self._which: NDArray[np.int64] = np.array(which, np.int64)  # the array of each example
         both = self._arrays.fingerprint + self._targets.fingerprint
-        self.fingerprint = hashlib.sha256(both.encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(both.encode() + self._which.tobytes()).hexdigest()
 
     def _encoded(
-        self, examples: Iterable[tuple[NDArray[Any], str]], vocabulary: Vocabulary, max_length: int
-    ) -> Iterator[tuple[NDArray[Any], list[int]]]:
+        self, examples: Iterable[tuple[NDArray[Any], Sequence[str]]], vocabulary: Vocabulary, max_length: int
+    ) -> Iterator[tuple[NDArray[Any], list[list[int]]]]:
+        """Each array with those of its texts that are not too long, if there are any."""
         rest = iter(examples)
         while chunk := list(islice(rest, _CHUNK)):
-            rows = vocabulary.encode_many([text for _, text in chunk])
-            for (one, _), row in zip(chunk, rows, strict=True):
-                if len(row) > max_length:
-                    self.too_long += 1
-                else:
-                    self.unknown += row.count(UNKNOWN)
-                    yield one, row
+            encoded = iter(vocabulary.encode_many([text for _, texts in chunk for text in texts]))
+            for one, texts in chunk:
+                rows = list(islice(encoded, len(texts)))
+                short = [row for row in rows if len(row) <= max_length]
+                self.too_long += len(rows) - len(short)
+                self.unknown += sum(row.count(UNKNOWN) for row in short)
+                if short:
+                    yield one, short
 
     def __len__(self) -> int:
-        return len(self._arrays)
+        return len(self._which)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """How large each array is: the product of its axes without the last; pixels of an image."""
-        sizes: NDArray[np.int64] = self._arrays.shapes.prod(1)
+        sizes: NDArray[np.int64] = self._arrays.shapes.prod(1)[self._which]
         return sizes
 
     @property
@@ -106,4 +112,4 @@ class WrittenCorpus:
         """The examples at these indices."""
         target = self._targets.padded(0, indices)
         before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=START)
-        return WrittenBatch(*self._arrays.padded(indices), before, target)
+        return WrittenBatch(*self._arrays.padded(self._which[indices]), before, target)

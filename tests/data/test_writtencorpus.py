@@ -18,7 +18,7 @@ VOCABULARY = learn(TEXTS, "word")
 
 
 def corpus(folder, arrays=IMAGES, texts=TEXTS, max_length=99) -> WrittenCorpus:
-    return WrittenCorpus(folder, "some", zip(arrays, texts, strict=True), VOCABULARY, max_length)
+    return WrittenCorpus(folder, "some", zip(arrays, ([text] for text in texts), strict=True), VOCABULARY, max_length)
 
 
 @pytest.mark.parametrize("arrays", [IMAGES, SOUNDS], ids=["images", "sounds"])
@@ -84,6 +84,21 @@ def test_texts_that_are_too_long_are_left_out_and_counted(tmp_path):
         assert VOCABULARY.decode(batch.target[0].tolist()) == TEXTS[index]
 
 
+def test_an_array_with_several_texts_is_several_examples_and_written_once(tmp_path):
+    several = [(IMAGES[0], ["a dog", "a god dog go", "go"]), (IMAGES[1], ["a god dog go"]), (IMAGES[2], ["a"])]
+    some = WrittenCorpus(tmp_path, "some", several, VOCABULARY, 3)
+    assert (len(some), some.too_long) == (3, 2)
+    assert (tmp_path / "some.input").stat().st_size == IMAGES[0].size + IMAGES[2].size
+    assert some.sizes.tolist() == [14, 14, 1]
+    batch = some.batch(np.array([2, 1, 0]))
+    padded, sizes = collate([IMAGES[2], IMAGES[0], IMAGES[0]])
+    assert torch.equal(batch.input, padded)
+    assert torch.equal(batch.sizes, sizes)
+    assert [VOCABULARY.decode(row.tolist()) for row in batch.target] == ["a", "go", "a dog"]
+    apart = [(one, [text]) for one, texts in several for text in texts]
+    assert WrittenCorpus(tmp_path, "apart", apart, VOCABULARY, 3).fingerprint != some.fingerprint
+
+
 def test_what_the_vocabulary_does_not_know_is_counted(tmp_path):
     some = corpus(tmp_path, texts=["a cat", "cat", "cat cat cat cat cat", "a", "go"], max_length=5)
     assert (some.too_long, some.unknown) == (1, 2)
@@ -117,7 +132,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
             alive.append(weakref.ref(one))
             alive[:] = [ref for ref in alive if ref() is not None]
             most = max(most, len(alive))
-            yield one, "a dog"
+            yield one, ["a dog"]
 
     some = WrittenCorpus(tmp_path, "some", examples(), VOCABULARY, 9)
     assert len(some) == 1000

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,15 +165,16 @@ class WrittenFiles(WrittenCorpus):
 
     def _read(
         self, task: WriteTask[Any], examples: Iterable[Listed], codec: WriteCodec, options: WriteOptions
-    ) -> Iterator[tuple[NDArray[Any], str]]:
-        for listed in examples:
+    ) -> Iterator[tuple[NDArray[Any], list[str]]]:
+        # Captions of one image mostly stand one after the other: it is read and kept once.
+        for path, several in groupby(examples, key=lambda listed: listed.path):
+            texts = [text for listed in several for text in listed.texts]
             try:
-                array = task.array(listed.path, options)
-                codec.check(listed.path, task.kind([listed.path]), array.shape[-1])
+                array = task.array(path, options)
+                codec.check(path, task.kind([path]), array.shape[-1])
             except DataError as error:
                 if not options.skip_bad:
                     raise
                 self.unreadable, self.first_unreadable = self.unreadable + 1, self.first_unreadable or str(error)
                 continue
-            for text in listed.texts:
-                yield array, text
+            yield array, texts
