@@ -192,4 +192,4 @@ class Listening:
     def _limit(self) -> int:
         """How many tokens an utterance of so many frames may have, as offline."""
         frames = max(self._frames - self._begun * self._joined, 0)  # the last slot may have less than others
-        return self.transcriber._limit(np.empty((frames, 0)))
+        return self.transcriber.limit(frames)

@@ -115,16 +115,17 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
 
         def run(some: list[NDArray[Any]]) -> list[list[Found]]:
             input, sizes = (part.to(self.device) for part in collate(some))
-            limits = [self._limit(array) for array in some]
+            limits = [self.limit(int(np.prod(array.shape[:-1]))) for array in some]
             with torch.inference_mode():
                 best = search(self.model, input, sizes, limits, beam=beam, share=share)
             return [self._found(row, hypotheses, input, sizes) for row, hypotheses in enumerate(best)]
 
         return answered(run, arrays, lambda array: int(np.prod(array.shape[:-1])))
 
-    def _limit(self, array: NDArray[Any]) -> int:
-        # Twice the longest text of training, and in proportion for inputs larger than any seen.
-        size = int(np.prod(array.shape[:-1]))
+    def limit(self, size: int) -> int:
+        """How many tokens may be written of an input of so many places: twice as many as the longest text of training
+        has, and in proportion more for inputs larger than any there.
+        """
         return 2 * self.longest.target * max(self.longest.input, size) // self.longest.input + 1
 
     def _found(self, row: int, hypotheses: list[decoding.Hypothesis], input: Tensor, sizes: Tensor) -> list[Found]:
