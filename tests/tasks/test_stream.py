@@ -153,7 +153,7 @@ def utterances(transcriber: Transcriber, path: Path) -> list[list[int]]:
     slots, found, begin = model.encode(features, torch.tensor([[features.shape[1]]])).states, [], 0
     while begin < slots.shape[1]:
         source, state = model.decoder.begin(slots[:, begin:], None, torch.zeros(1, slots.shape[2]))
-        limit = transcriber._limit(features[0, 4 * begin :].numpy())
+        limit = transcriber.limit(len(features[0, 4 * begin :]))
         best = decoding.greedy(model, source, state, SYMBOLS, [limit])[0]
         if not best.weights[0].any():
             break
@@ -209,7 +209,7 @@ def test_each_slot_is_asked_once_or_so_however_much_comes_at_once(offset):
             listening.push(piece)
         assert max(asked) <= 64 + 3
         # Of 200 slots, each once and three again in every attempt; a token that is written asks some of them again.
-        assert sum(asked) <= 200 + 3 * len(asked) + 64 * transcriber._limit(np.empty((800, 0)))
+        assert sum(asked) <= 200 + 3 * len(asked) + 64 * transcriber.limit(800)
 
 
 def test_the_end_token_ends_a_recording():
