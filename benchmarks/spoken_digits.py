@@ -30,6 +30,7 @@ from saccade.tasks.transcribe.options import TranscribeOptions
 COMMON: dict[str, Any] = {
     "level": "word",
     "rate": 8000,
+    "normalize": "training",
     "mels": 40,
     "hidden": 128,
     "time_mask": 8,
@@ -41,7 +42,7 @@ COMMON: dict[str, Any] = {
 KINDS: dict[str, dict[str, Any]] = {
     "attention": {},
     "no attention": {"attention": "none", "ctc": 0.0},
-    "streaming": {"attention": "mocha", "streaming": True, "normalize": "training"},
+    "streaming": {"attention": "mocha", "streaming": True},
 }
 EPOCHS = {"digits": 12, "speaker": 40}
 GOALS = {"single": 98.5, "strings": 3.0}
