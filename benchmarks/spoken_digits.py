@@ -44,7 +44,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "no attention": {"attention": "none", "ctc": 0.0},
     "streaming": {"attention": "mocha", "streaming": True},
 }
-EPOCHS = {"digits": 12, "speaker": 40}
+EPOCHS = {"digits": 12, "speaker": 25}
 GOALS = {"single": 98.5, "strings": 3.0}
 COUNT = 5000  # strings to train on
 
