@@ -88,7 +88,9 @@ def train(
     }
 
 
-def run(given: argparse.Namespace, trials: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]] | None:
+def run(
+    given: argparse.Namespace, trials: Mapping[str, Callable[[], dict[str, Any]]]
+) -> dict[str, dict[str, Any]] | None:
     """Every trial's result, by name; None while some are missing.
 
     Called again in each trial's own process with `--trial NAME`, where it runs that one and ends.
