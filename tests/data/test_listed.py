@@ -81,7 +81,7 @@ def test_files_are_beside_their_list_or_in_the_folder(folder):
     assert [one.path for one in both] == [folder / "in" / "b c.jpg"]
     absolute = write(folder / "in" / "m.tsv", f"{folder / 'a.png'}\ta\n")
     assert [one.path for one in ListFile((absolute,), COLUMNS)] == [folder / "a.png"]
-    with pytest.raises(DataError, match=rf"l.tsv: expected the files it names in {folder}/in; 1 of 1 .*: a.png \("):
+    with pytest.raises(DataError, match=rf"l.tsv: expected the files it names in {folder}/in; got 1 of 1 .*: a.png \("):
         list(ListFile((outer,), COLUMNS, folder / "in"))
     with pytest.raises(DataError, match="nowhere: expected a folder; there is none"):
         list(ListFile((outer,), COLUMNS, folder / "nowhere"))
