@@ -96,7 +96,8 @@ def _with_preset(arguments: list[str]) -> list[str]:
     command, *rest = arguments
     after = dict(zip(rest, [*rest[1:], ""], strict=True))
     name = after.get("--preset", next((x.partition("=")[2] for x in rest if x.startswith("--preset=")), ""))
-    return [command, *as_arguments(name, rest), *rest] if name in PRESETS else arguments
+    typed = [*rest, "--attention"] if command == "compare translate" else rest  # its attentions are its own
+    return [command, *as_arguments(name, typed), *rest] if name in PRESETS else arguments
 
 
 def one_line(box: str) -> str:
