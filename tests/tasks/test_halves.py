@@ -50,7 +50,6 @@ def tiny_run(tmp_path_factory, digits):
 
 def test_a_tiny_transformer_learns(tiny_run, digits):
     translate = saccade.load(tiny_run)
-    print(translate.evaluate([Pair(*line.split("\t")) for line in digits.read_text("utf-8").splitlines()]))
     rows = [Pair(*line.split("\t")) for line in digits.read_text("utf-8").splitlines()]
     assert translate.evaluate(rows).exact_match >= 0.9
     answer = translate("123")
@@ -165,5 +164,5 @@ def test_a_comparison_keeps_its_attentions_and_an_unknown_preset_is_refused(caps
     line = capsys.readouterr().err
     assert "'huge'" in line
     assert "transformer-base" in line
-    with pytest.raises(OptionError, match="--preset must be one of rnn-small, .*; got 'huge'"):
+    with pytest.raises(OptionError, match=r"--preset must be one of rnn-small, .*; got 'huge'"):
         preset("huge")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from saccade.errors import OptionError
+from saccade.tasks.course import flag
 from saccade.tasks.translate.options import TranslateOptions
 
 PresetName = Literal["rnn-small", "rnn", "transformer-tiny", "transformer-base"]
@@ -87,5 +88,6 @@ def as_arguments(name: str, given: list[str]) -> list[str]:
     False
     """
     typed = {argument.partition("=")[0].replace("_", "-") for argument in given if argument.startswith("--")}
-    pairs = ((f"--{key.replace('_', '-')}", str(value)) for key, value in PRESETS[name].items())
-    return [part for key, value in pairs if key not in typed for part in (key, value)]
+    named = ((flag(key), value) for key, value in PRESETS[name].items())
+    missing = ((key, value) for key, value in named if key not in typed)
+    return [part for key, value in missing for part in ([key] if value is True else [key, str(value)])]
