@@ -59,6 +59,23 @@ def renamed(weights: Mapping[str, Value], parts: Mapping[str, str]) -> dict[str,
     return {parts.get(first, first) + dot + rest: weights[name] for name, first, dot, rest in names}
 
 
+def tied(weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """The names whose weights are those of an earlier name, and that name: they are stored once.
+
+    >>> import torch
+    >>> one = torch.ones(2)
+    >>> tied({"embedding": one, "output": one, "other": torch.ones(2)})
+    {'output': 'embedding'}
+    """
+    first: dict[Any, str] = {}
+    found = {}
+    for name, x in weights.items():
+        key = (x.device, x.data_ptr(), x.shape, x.stride()) if x.numel() else name
+        if first.setdefault(key, name) != name:
+            found[name] = first[key]
+    return found
+
+
 class Run:
     """A run folder.
 
@@ -147,8 +164,10 @@ class Run:
         return renamed(weights, moved(self.read_config()))
 
     def write_weights(self, weights: dict[str, Tensor]) -> None:
-        """Write the best weights."""
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        """Write the best weights; what has several names under the first of them."""
+        several = tied(weights)
+        once = {name: tensor for name, tensor in weights.items() if name not in several}
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in once.items()}
         write_atomic(self.path(WEIGHTS), safetensors.torch.save(contiguous))
 
     def read_metrics(self) -> list[dict[str, Any]]:

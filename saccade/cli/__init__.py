@@ -14,6 +14,7 @@ import tyro
 
 from saccade.cli.options import Command
 from saccade.errors import OptionError, SaccadeError
+from saccade.tasks.translate.presets import PRESETS, as_arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +64,7 @@ def parse(arguments: Sequence[str]) -> Any:
                 Command,
                 prog="saccade",
                 description="Train attention models on your own files, and see what they looked at.",
-                args=_commands_of_two_words(arguments),
+                args=_with_preset(_commands_of_two_words(arguments)),
                 config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
             )
     except SystemExit as exit:
@@ -82,6 +83,21 @@ def _commands_of_two_words(arguments: Sequence[str]) -> list[str]:
     if not rest or rest[0] in ("-h", "--help"):
         return ["--help"]
     return [f"{first[0]} {rest[0]}", *rest[1:]]
+
+
+def _with_preset(arguments: list[str]) -> list[str]:
+    """A preset is the options that it stands for, before those that were typed; an unknown one is left to be refused.
+
+    >>> _with_preset(["train translate", "--preset", "rnn", "--hidden", "9"])[:5]
+    ['train translate', '--encoder', 'gru', '--decoder', 'gru']
+    """
+    if arguments[:1] not in (["train translate"], ["compare translate"]):
+        return arguments
+    command, *rest = arguments
+    after = dict(zip(rest, [*rest[1:], ""], strict=True))
+    name = after.get("--preset", next((x.partition("=")[2] for x in rest if x.startswith("--preset=")), ""))
+    typed = [*rest, "--attention"] if command == "compare translate" else rest  # its attentions are its own
+    return [command, *as_arguments(name, typed), *rest] if name in PRESETS else arguments
 
 
 def one_line(box: str) -> str:

@@ -21,6 +21,7 @@ from saccade.tasks.regress.options import RegressOptions
 from saccade.tasks.tag.options import TagOptions
 from saccade.tasks.transcribe.options import TranscribeOptions
 from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.presets import PresetName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,8 @@ class CompareTranslate(Compare):
     task: ClassVar[str] = "translate"
     columns: str = TrainTranslate.columns
     """Names of the source and the target column in CSV and JSON lines."""
+    preset: PresetName | None = None
+    """Sizes from a paper in place of the defaults, as `saccade train translate` takes them."""
     training: OmitArgPrefixes[TranslateChoices] = field(default_factory=TranslateChoices)
 
 

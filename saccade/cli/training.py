@@ -13,6 +13,7 @@ from saccade.tasks.regress.options import RegressOptions
 from saccade.tasks.tag.options import TagOptions
 from saccade.tasks.transcribe.options import TranscribeOptions
 from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.presets import PresetName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,10 @@ class TrainTranslate(Train):
 
     columns: str = "source,target"
     """Names of the source and the target column in CSV and JSON lines."""
+    preset: PresetName | None = None
+    """Sizes from a paper in place of the defaults, which options beside it change: rnn-small (Wiseman and Rush 2016),
+    rnn (Bahdanau et al. 2015), transformer-tiny (Wu et al. 2021, for Multi30k), transformer-base (Vaswani et al.
+    2017)."""
     training: OmitArgPrefixes[TranslateOptions] = field(default_factory=TranslateOptions)
 
 

@@ -1,13 +1,15 @@
 """A stack of recurrent cells, the body of a decoder: one step, or many at once."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from saccade.attention.results import exportable
 from saccade.layers import CellName
+from saccade.layers.dropout import VariationalDropout
 from saccade.layers.recurrent import start_recurrent_weights
 
 
@@ -21,6 +23,17 @@ class CellState(NamedTuple):
 
     hidden: Tensor
     cell: Tensor
+
+
+class Ahead(NamedTuple):
+    """What the first cell's gates have of an input that is known before its other numbers are.
+
+    gates:  `W_known x + b`, `[batch, gates]`, or of many steps `[batch, time, gates]`.
+    weight: the part of its input matrix that is for the rest, `[gates, rest]`.
+    """
+
+    gates: Tensor
+    weight: Tensor
 
 
 class StackedCell(nn.Module):
@@ -48,25 +61,58 @@ class StackedCell(nn.Module):
             start_recurrent_weights(step)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "batch dim"], state: CellState) -> tuple[Tensor, CellState]:
-        """One step: the top layer's output `[batch, hidden_dim]` and the new state."""
+    def ahead(self, known: Float[Tensor, "*steps part"]) -> Ahead:
+        """What the gates have of the first numbers of the input: for all steps of a sequence in one product."""
+        first: Any = self.cells[0]
+        part = known.shape[-1]
+        return Ahead(linear(known, first.weight_ih[:, :part], first.bias_ih), first.weight_ih[:, part:])
+
+    def masks(self, like: Float[Tensor, "batch dim"]) -> list[Tensor]:
+        """What a sequence is multiplied with between layers, drawn once for all its steps."""
+        return [self.dropout(torch.ones_like(like)) for _ in self.cells[1:]]
+
+    def forward(
+        self, x: Float[Tensor, "batch dim"], state: CellState, *, ahead: Ahead | None = None, masks: Any = None
+    ) -> tuple[Tensor, CellState]:
+        """One step: the top layer's output `[batch, hidden_dim]` and the new state.
+
+        Args:
+            ahead: of the first numbers of this step's input; x are then the others.
+            masks: what `masks` drew for the sequence; None: dropped numbers are drawn anew.
+        """
         hidden, cell = [], []
         for index, step in enumerate(self.cells):
-            before = state.hidden[:, index]
-            if self.cell_dim:
-                after, memory = step(x, (before, state.cell[:, index]))
+            before, memory = state.hidden[:, index], state.cell[:, index]
+            if ahead is not None and not index:
+                after, memory = advanced(step, x, ahead, before, memory)
+            elif self.cell_dim:
+                after, memory = step(x, (before, memory))
             else:
-                after, memory = step(x, before), state.cell[:, index]
+                after = step(x, before)
             hidden.append(after)
             cell.append(memory)
-            x = self.dropout(after) if index + 1 < len(self.cells) else after
-        return x, CellState(torch.stack(hidden, 1), torch.stack(cell, 1))
+            if index + 1 < len(self.cells):
+                x = self.dropout(after) if masks is None else after * masks[index]
+        return hidden[-1], CellState(torch.stack(hidden, 1), torch.stack(cell, 1))
+
+
+def advanced(cell: Any, x: Tensor, ahead: Ahead, hidden: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """A step of an nn.LSTMCell or nn.GRUCell whose gates have a part already: the new state and memory cell."""
+    gates = torch.addmm(ahead.gates, x, ahead.weight.t())
+    own = linear(hidden, cell.weight_hh, cell.bias_hh)
+    if isinstance(cell, nn.LSTMCell):
+        i, f, g, o = (gates + own).chunk(4, 1)
+        memory = f.sigmoid() * memory + i.sigmoid() * g.tanh()
+        return o.sigmoid() * memory.tanh(), memory
+    (r, z, n), (own_r, own_z, own_n) = gates.chunk(3, 1), own.chunk(3, 1)
+    new = (n + (r + own_r).sigmoid() * own_n).tanh()
+    return torch.lerp(new, hidden, (z + own_z).sigmoid()), memory
 
 
 class StackedRecurrence(nn.Module):
     """The same stack over many steps in one call, for a decoder that needs nothing but its own past to go on.
 
-    Arguments as for `StackedCell`.
+    Arguments as for `StackedCell`; `variational` drops the same numbers at every step, see `VariationalDropout`.
 
     >>> stack = StackedRecurrence("gru", 3, 8, layers=2)
     >>> output, state = stack(torch.zeros(4, 5, 3), CellState(torch.zeros(4, 2, 8), torch.zeros(4, 2, 0)))
@@ -74,19 +120,47 @@ class StackedRecurrence(nn.Module):
     (torch.Size([4, 5, 8]), torch.Size([4, 2, 8]))
     """
 
-    def __init__(self, cell: CellName, input_dim: int, hidden_dim: int, *, layers: int = 1, dropout: float = 0.0):
+    def __init__(
+        self,
+        cell: CellName,
+        input_dim: int,
+        hidden_dim: int,
+        *,
+        layers: int = 1,
+        dropout: float = 0.0,
+        variational: bool = False,
+    ):
         super().__init__()
         kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
         self.cell_dim = hidden_dim if cell == "lstm" else 0
-        within = dropout if layers > 1 else 0.0
+        within = dropout if layers > 1 and not variational else 0.0
         self.stack = kind(input_dim, hidden_dim, num_layers=layers, dropout=within, batch_first=True)
         start_recurrent_weights(self.stack)
+        self.between = VariationalDropout(dropout) if variational and layers > 1 else None
 
     def forward(self, x: Float[Tensor, "batch time dim"], state: CellState) -> tuple[Tensor, CellState]:
         """The top layer's outputs `[batch, time, hidden_dim]` and the state after the last step."""
+        if self.between is not None and self.training:
+            return self._by_layer(x, state, self.between)
         hidden, cell = (part.transpose(0, 1).contiguous() for part in state)
         if self.cell_dim:
             output, (hidden, cell) = self.stack(x, (hidden, cell))
         else:
             output, hidden = self.stack(x, hidden)
         return output, CellState(hidden.transpose(0, 1), cell.transpose(0, 1))
+
+    def _by_layer(self, x: Tensor, state: CellState, between: VariationalDropout) -> tuple[Tensor, CellState]:
+        """The same a layer at a time, with a mask of its own between each and the next."""
+        hidden, cell = [], []
+        for index, weights in enumerate(self.stack.all_weights):
+            before, memory = (part[:, index].contiguous()[None] for part in state)
+            arguments = (weights, True, 1, 0.0, True, False, True)
+            if self.cell_dim:
+                x, before, memory = torch.lstm(x, (before, memory), *arguments)
+            else:
+                x, before = torch.gru(x, before, *arguments)
+            hidden.append(before[0])
+            cell.append(memory[0])
+            if index + 1 < self.stack.num_layers:
+                x = between(x)
+        return x, CellState(torch.stack(hidden, 1), torch.stack(cell, 1))

@@ -130,16 +130,17 @@ class LearnedPositions(nn.Module):
     Args:
         dim: width of a slot.
         slots: how many places there are.
+        beyond: whether slots beyond take the vector of the last place; else they are refused.
 
     >>> add, x = LearnedPositions(4, slots=9), torch.randn(1, 3, 4)
     >>> torch.equal(add(x)[:, 2], add(x[:, 2], start=2))
     True
     """
 
-    def __init__(self, dim: int, slots: int):
+    def __init__(self, dim: int, slots: int, *, beyond: bool = False):
         super().__init__()
         at_least_one({"dim": dim, "slots": slots})
-        self.dim, self.slots = dim, slots
+        self.dim, self.slots, self.beyond = dim, slots, beyond
         self.table = nn.Embedding(slots, dim)
 
     def forward(
@@ -156,8 +157,10 @@ class LearnedPositions(nn.Module):
                 not looked at while compiling).
         """
         places = _places(x, self.dim, start, mask)
+        if self.beyond:
+            places = places.clamp(max=self.slots - 1)
         # Where the last slot is known to have a vector, nobody waits for the device to say so.
-        known = isinstance(start, int) and start + places.shape[1] <= self.slots
+        known = self.beyond or (isinstance(start, int) and start + places.shape[1] <= self.slots)
         if not known and not torch.compiler.is_compiling() and places.numel():
             least, most = int(places.min()), int(places.max())
             if least < 0 or most >= self.slots:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from saccade.layers import CellName
+from saccade.layers.dropout import dropout_of
 
 
 class Encoded(NamedTuple):
@@ -46,13 +47,23 @@ class BidirectionalEncoder(nn.Module):
         hidden_dim: width of the output, both directions together; even.
         layers: how many layers.
         dropout: probability between layers.
+        variational: whether the same numbers are dropped at every step, see `VariationalDropout`.
 
     >>> encoder = BidirectionalEncoder("gru", 3, 8)
     >>> encoder(torch.zeros(2, 5, 3), torch.tensor([5, 2])).states.shape
     torch.Size([2, 5, 8])
     """
 
-    def __init__(self, cell: CellName, input_dim: int, hidden_dim: int, *, layers: int = 1, dropout: float = 0.0):
+    def __init__(
+        self,
+        cell: CellName,
+        input_dim: int,
+        hidden_dim: int,
+        *,
+        layers: int = 1,
+        dropout: float = 0.0,
+        variational: bool = False,
+    ):
         super().__init__()
         if hidden_dim % 2:
             raise ValueError(f"hidden_dim must be even, half for each direction; got {hidden_dim}")
@@ -63,7 +74,7 @@ class BidirectionalEncoder(nn.Module):
         )
         for layer in self.layers:
             start_recurrent_weights(layer)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout_of(dropout, variational=variational)
 
     def forward(self, x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Encoded:
         """Encode `x`, `[batch, time, input_dim]`, of which the first `lengths[b] >= 1` steps are real."""

@@ -12,7 +12,8 @@ from saccade.attention.none import NoAttention
 from saccade.attention.pointer import PointerGenerator, copied_share
 from saccade.attention.results import Memory, dense, exportable
 from saccade.layers import CellName, Order
-from saccade.layers.cells import CellState, StackedCell, StackedRecurrence
+from saccade.layers.cells import Ahead, CellState, StackedCell, StackedRecurrence
+from saccade.layers.dropout import VariationalDropout, dropout_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class DecoderConfig:
     """The token that stands for a copied word when the decoder reads it."""
     attend: Order = "before"
     """Whether the decoder attends before its cell takes a step, or after."""
+    feed: bool = False
+    """Whether the cell of a decoder that attends after it also reads what the step before predicted from."""
+    tied: bool = False
+    """Whether tokens are predicted with their own embeddings (Press and Wolf 2017)."""
+    variational: bool = False
+    """Whether the same numbers are dropped at every step, see `VariationalDropout`."""
 
 
 @exportable
@@ -55,10 +62,12 @@ class DecoderState(NamedTuple):
 
     cells:     of its recurrent cells.
     attention: of its mechanism; None for those that carry nothing.
+    fed:       the attentional vector of the step before, `[batch, dim]`; None where it is not fed back.
     """
 
     cells: CellState
     attention: Any
+    fed: Tensor | None = None
 
 
 class Step(NamedTuple):
@@ -73,7 +82,7 @@ class Step(NamedTuple):
 class Forced(NamedTuple):
     """What teacher forcing gives.
 
-    logits:  `[batch, target, vocab]`.
+    logits:  `[batch, target, vocab]`; of the places that were asked for alone, `[places, vocab]`, row by row.
     weights: `[batch, target, source]`; None where none were asked for or are.
     state:   the decoder's after the last step.
     """
@@ -84,13 +93,23 @@ class Forced(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """What the decoder made of some steps, `[batch, target, ...]`, before it predicts; and its last state."""
+    """What the decoder made of a step `[batch, ...]` or some `[batch, target, ...]` before it predicts; its last state;
+    the attentional vectors where they were fed back.
+    """
 
     output: Tensor
     context: Tensor
     embedded: Tensor
     weights: Tensor | None
     state: DecoderState
+    vector: Tensor | None = None
+
+
+class _Drawn(NamedTuple):
+    """What is dropped at every step of a sequence, of attentional vectors and between layers; None: drawn anew."""
+
+    vector: Tensor | None
+    between: list[Tensor] | None
 
 
 class RecurrentDecoder(nn.Module):
@@ -101,9 +120,13 @@ class RecurrentDecoder(nn.Module):
     `softmax(V tanh(C [s_i; c_i]))`, the attentional vector of Luong et al. 2015, eq. 5, where Bahdanau has a maxout
     layer; like theirs, it sees the state and the context.
 
-    A decoder that attends after its cell is that of Luong et al. 2015, §3, without input feeding: s_i, of
-    `s_i = cell(E y_{i-1}, s_{i-1})`, is the query. Nothing of the memory goes back into the cell, so under teacher
-    forcing the cell takes all steps in one call and one reading answers all queries.
+    A decoder that attends after its cell is that of Luong et al. 2015, §3: s_i, of `s_i = cell(E y_{i-1}, s_{i-1})`, is
+    the query. Nothing of the memory goes back into the cell, so under teacher forcing the cell takes all steps in one
+    call and one reading answers all queries; unless it is fed the attentional vector of the step before (input feeding,
+    §3.3), `s_i = cell([E y_{i-1}; h~_{i-1}], s_{i-1})`, the first of which is zero.
+
+    Tied to its embeddings, a decoder predicts with E in place of V (Press and Wolf 2017); attentional vectors are then
+    as wide as embeddings.
 
     Where the configuration says so, words of the source can be copied (See et al. 2017, §2.2): logits are then the
     log-probabilities of `PointerGenerator`, over the vocabulary and a word for each source token.
@@ -127,16 +150,32 @@ class RecurrentDecoder(nn.Module):
         if widths != (config.hidden, config.memory):
             expected = f"query_dim and key_dim {config.hidden} and {config.memory}"
             raise ValueError(f"attention must have {expected}; got {widths[0]} and {widths[1]}")
+        if config.feed and config.attend != "after":
+            raise ValueError(f"feed needs a decoder that attends after its cell; got attend {config.attend!r}")
         self.config, size, layers = config, config.hidden, config.layers
         self.embedding = nn.Embedding(config.vocab, config.embedding, padding_idx=0) if embedding is None else embedding
-        self.attention = attention
-        kind, read = (StackedRecurrence, 0) if config.attend == "after" else (StackedCell, config.memory)
-        self.cells = kind(config.cell, config.embedding + read, size, layers=layers, dropout=config.dropout)
+        self.attention, width = attention, config.embedding if config.tied else size
+        read = config.memory if config.attend == "before" else width if config.feed else 0
+        if read:
+            self.cells: Any = StackedCell(
+                config.cell, config.embedding + read, size, layers=layers, dropout=config.dropout
+            )
+        else:
+            self.cells = StackedRecurrence(
+                config.cell,
+                config.embedding,
+                size,
+                layers=layers,
+                dropout=config.dropout,
+                variational=config.variational,
+            )
         self.start = nn.Linear(config.memory, layers * (size + self.cells.cell_dim))
-        self.attentional = nn.Linear(size + config.memory, size, bias=False)
-        self.output = nn.Linear(size, config.vocab)
+        self.attentional = nn.Linear(size + config.memory, width, bias=False)
+        self.output = nn.Linear(width, config.vocab)
+        if config.tied:
+            self.output.weight = self.embedding.weight
         self.copier = PointerGenerator(config.memory, size, config.embedding) if config.copy else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = dropout_of(config.dropout, variational=config.variational)
 
     def begin(
         self,
@@ -163,7 +202,8 @@ class RecurrentDecoder(nn.Module):
         if isinstance(self.attention, NoAttention):
             states, mask = summary[:, None], None
         memory = self.attention.remember(states, states, mask=mask)
-        return Source(memory, copy), DecoderState(self._first_cells(summary), self.attention.initial(memory))
+        fed = summary.new_zeros(len(summary), self.attentional.out_features) if self.config.feed else None
+        return Source(memory, copy), DecoderState(self._first_cells(summary), self.attention.initial(memory), fed)
 
     def _first_cells(self, summary: Tensor) -> CellState:
         # tanh(W h), A.2.2; an LSTM's memory cell is not bounded, so its part is left linear.
@@ -174,12 +214,13 @@ class RecurrentDecoder(nn.Module):
     def step(self, token: Int[Tensor, " batch"], source: Source, state: DecoderState) -> Step:
         """Read the previous token `[batch]` and predict the next."""
         embedded = self._embed(token)
-        if self.config.attend == "after":
+        if isinstance(self.cells, StackedRecurrence):
             run = self._at_once(embedded[:, None], source.memory, state, need_weights=True)
-            logits = self._predict(run.output, run.context, run.embedded, run.weights, source.copy)
+            logits = self._predict(run, source.copy)
             return Step(logits[:, 0], None if run.weights is None else run.weights[:, 0], run.state)
-        output, context, weights, state = self._advance(embedded, source.memory, state, need_weights=True)
-        return Step(self._predict(output, context, embedded, weights, source.copy), weights, state)
+        ahead = self.cells.ahead(embedded)
+        run = self._advance(embedded, ahead, source.memory, state, _Drawn(None, None), need_weights=True)
+        return Step(self._predict(run, source.copy), run.weights, run.state)
 
     def forward(
         self,
@@ -188,11 +229,15 @@ class RecurrentDecoder(nn.Module):
         state: DecoderState,
         *,
         need_weights: bool = True,
+        where: Bool[Tensor, "batch target"] | None = None,
     ) -> Forced:
-        """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
+        """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first.
+
+        Args:
+            where: the places to predict at, see `Forced`; None: all.
+        """
         run = self._run(target, source, state, need_weights=need_weights)
-        logits = self._predict(run.output, run.context, run.embedded, run.weights, source.copy)
-        return Forced(logits, run.weights, run.state)
+        return Forced(self._predict(run, source.copy, where), run.weights, run.state)
 
     def copied(
         self,
@@ -210,7 +255,7 @@ class RecurrentDecoder(nn.Module):
         run = self._run(before, source, state, need_weights=True)
         if self.copier is None or run.weights is None or source.copy is None:
             raise ValueError("copied is for a model that copies; this one does not")
-        logits = self._predict(run.output, run.context, run.embedded, run.weights, source.copy)
+        logits = self._predict(run, source.copy)
         gate = self.copier.logit(run.context, run.output, run.embedded)
         return copied_share(logits.log_softmax(-1), run.weights, gate, source.copy, target)
 
@@ -218,17 +263,32 @@ class RecurrentDecoder(nn.Module):
         """All steps under teacher forcing."""
         memory, embedded = source.memory, self._embed(target)
         needed = need_weights or source.copy is not None
-        if self.config.attend == "after":
+        if isinstance(self.cells, StackedRecurrence):
             return self._at_once(embedded, memory, state, need_weights=needed)
-        outputs, contexts, alignment = [], [], []
-        for token in embedded.unbind(1):
-            output, context, weights, state = self._advance(token, memory, state, need_weights=needed)
-            outputs.append(output)
-            contexts.append(context)
-            alignment.append(weights)
-        looked = [row for row in alignment if row is not None]
-        shown = torch.stack(looked, 1) if looked else None
-        return _Steps(torch.stack(outputs, 1), torch.stack(contexts, 1), embedded, shown, state)
+        ahead, drawn, steps = self.cells.ahead(embedded), self._drawn(embedded), []
+        for token, gates in zip(embedded.unbind(1), ahead.gates.unbind(1), strict=True):
+            part = ahead._replace(gates=gates)
+            steps.append(self._advance(token, part, memory, state, drawn, need_weights=needed))
+            state = steps[-1].state
+        output, context, vector, weights = (
+            torch.stack(parts, 1) if parts else None
+            for parts in (
+                [step.output for step in steps],
+                [step.context for step in steps],
+                [step.vector for step in steps if step.vector is not None],
+                [step.weights for step in steps if step.weights is not None],
+            )
+        )
+        assert output is not None
+        assert context is not None
+        return _Steps(output, context, embedded, weights, state, vector)
+
+    def _drawn(self, embedded: Tensor) -> _Drawn:
+        """What is dropped at every step alike, where anything is."""
+        if not self.training or not isinstance(self.dropout, VariationalDropout):
+            return _Drawn(None, None)
+        vector, hidden = (embedded.new_ones(len(embedded), x) for x in (self.output.in_features, self.config.hidden))
+        return _Drawn(self.dropout(vector), self.cells.masks(hidden))
 
     def _embed(self, token: Tensor) -> Tensor:
         if self.copier is not None:
@@ -237,11 +297,19 @@ class RecurrentDecoder(nn.Module):
         return embedded
 
     def _advance(
-        self, embedded: Tensor, memory: Memory, state: DecoderState, *, need_weights: bool
-    ) -> tuple[Tensor, Tensor, Tensor | None, DecoderState]:
-        attended = self.attention.read(state.cells.hidden[:, -1], memory, state.attention, need_weights=need_weights)
-        output, cells = self.cells(torch.cat([embedded, attended.context], -1), state.cells)
-        return output, attended.context, dense(attended.weights), DecoderState(cells, attended.state)
+        self, embedded: Tensor, ahead: Ahead, memory: Memory, state: DecoderState, drawn: _Drawn, *, need_weights: bool
+    ) -> _Steps:
+        """A step of a decoder whose cell reads what came of the memory."""
+        if self.config.attend == "before":
+            query = state.cells.hidden[:, -1]
+            context, weights, after = self.attention.read(query, memory, state.attention, need_weights=need_weights)
+            output, cells = self.cells(context, state.cells, ahead=ahead, masks=drawn.between)
+            return _Steps(output, context, embedded, dense(weights), DecoderState(cells, after))
+        output, cells = self.cells(state.fed, state.cells, ahead=ahead, masks=drawn.between)
+        context, weights, after = self.attention.read(output, memory, state.attention, need_weights=need_weights)
+        vector = self._attentional(output, context)
+        vector = self.dropout(vector) if drawn.vector is None else vector * drawn.vector
+        return _Steps(output, context, embedded, dense(weights), DecoderState(cells, after, vector), vector)
 
     def _at_once(self, embedded: Tensor, memory: Memory, state: DecoderState, *, need_weights: bool) -> _Steps:
         """Steps of a decoder that attends after its cell: `[batch, step, embedding]`."""
@@ -249,12 +317,15 @@ class RecurrentDecoder(nn.Module):
         context, weights, after = self.attention.read(output, memory, state.attention, need_weights=need_weights)
         return _Steps(output, context, embedded, dense(weights), DecoderState(cells, after))
 
-    def _predict(
-        self, output: Tensor, context: Tensor, embedded: Tensor, weights: Tensor | None, copy: Tensor | None
-    ) -> Tensor:
-        attentional = torch.tanh(self.attentional(torch.cat([output, context], -1)))
-        logits: Tensor = self.output(self.dropout(attentional))
-        if self.copier is None or weights is None or copy is None:
+    def _attentional(self, output: Tensor, context: Tensor) -> Tensor:
+        """`tanh(C [s_i; c_i])`."""
+        return torch.tanh(self.attentional(torch.cat([output, context], -1)))
+
+    def _predict(self, run: _Steps, copy: Tensor | None, where: Tensor | None = None) -> Tensor:
+        """Logits of every step, or of some places, `[places, vocab]`."""
+        vector = self.dropout(self._attentional(run.output, run.context)) if run.vector is None else run.vector
+        if self.copier is None or run.weights is None or copy is None:
+            logits: Tensor = self.output(vector if where is None else vector[where])
             return logits
-        extended: Tensor = self.copier(logits, weights, copy, context, output, embedded)
-        return extended
+        extended: Tensor = self.copier(self.output(vector), run.weights, copy, run.context, run.output, run.embedded)
+        return extended if where is None else extended[where]

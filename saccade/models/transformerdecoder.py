@@ -6,34 +6,34 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from saccade.attention.results import Memory
-from saccade.layers.positions import SinusoidalPositions
+from saccade.layers.placed import StackShape, added_positions, last_norm, layers_of, token_table
 from saccade.layers.transformer import TransformerDecoder, TransformerDecoderLayer, TransformerState
 from saccade.models.decoder import Forced, Step
 
 
 @dataclass(frozen=True)
-class WriterConfig:
+class WriterConfig(StackShape):
     """The shape of a `TransformerWriter`."""
 
     vocab: int
     """How many tokens it writes, the special ones included."""
-    dim: int
-    """Width of its slots (d_model), a multiple of `heads`; the networks between are four times as wide."""
-    heads: int
-    layers: int
-    dropout: float
     memory: int
     """Width of what it attends to."""
+    tied: bool = False
+    """Whether tokens are predicted with their own embeddings (Press and Wolf 2017; Vaswani et al. 2017, §3.4)."""
 
 
 class TransformerWriter(nn.Module):
     """The decoder of Vaswani et al. 2017, §3, over any memory: it reads what it wrote, then the memory, layer by layer.
 
-    `x_i = sqrt(dim) E y_{i-1} + PE(i)` (§3.4, §3.5); layers with their norms first and one norm at the end (Xiong et
-    al. 2020, fig. 1b, where the paper has them after each sum); logits are `W x + b`, with a W of their own. A memory
-    of another width is projected. Its calls are those of `RecurrentDecoder`; a step reads a cache, not all that came
-    before. What it shows are the weights of the last layer over the memory, the mean of its heads; `saccade.look` shows
-    every head of every layer. Token 0 is padding.
+    `x_i = sqrt(dim) E y_{i-1} + PE(i)` (§3.4, §3.5), where its heads do not know places themselves; layers with their
+    norms first and one norm at the end (Xiong et al. 2020, fig. 1b), or after each sum as in the paper; logits are
+    `W x + b`, with a W of their own or E (§3.4). A memory of another width is projected. Its calls are those of
+    `RecurrentDecoder`; a step reads a cache, not all that came before. What it shows are the weights of the last layer
+    over the memory, the mean of its heads; `saccade.look` shows every head of every layer. Token 0 is padding.
+
+    Args:
+        embedding: the table of its tokens, `[vocab, dim]`, where there is one already.
 
     >>> import torch
     >>> writer = TransformerWriter(WriterConfig(7, dim=6, heads=2, layers=2, dropout=0.0, memory=8)).eval()
@@ -45,20 +45,16 @@ class TransformerWriter(nn.Module):
     True
     """
 
-    def __init__(self, config: WriterConfig):
+    def __init__(self, config: WriterConfig, *, embedding: nn.Embedding | None = None):
         super().__init__()
         self.config, dim = config, config.dim
-        self.embedding = nn.Embedding(config.vocab, dim, padding_idx=0)
-        nn.init.normal_(self.embedding.weight, std=dim**-0.5)  # of length one on the whole, before sqrt(dim)
-        nn.init.zeros_(self.embedding.weight[0])
-        self.positions = SinusoidalPositions(dim)
+        self.embedding = token_table(config.vocab, dim) if embedding is None else embedding
+        self.positions = added_positions(config)
         self.project = nn.Linear(config.memory, dim) if config.memory != dim else nn.Identity()
-        layers = (
-            TransformerDecoderLayer(dim, heads=config.heads, dropout=config.dropout, norm_first=True)
-            for _ in range(config.layers)
-        )
-        self.stack = TransformerDecoder(layers, norm=nn.LayerNorm(dim))
+        self.stack = TransformerDecoder(layers_of(TransformerDecoderLayer, config), norm=last_norm(config))
         self.output = nn.Linear(dim, config.vocab)
+        if config.tied:
+            self.output.weight = self.embedding.weight
         self.dropout = nn.Dropout(config.dropout)
 
     def begin(
@@ -90,18 +86,32 @@ class TransformerWriter(nn.Module):
         state: TransformerState,
         *,
         need_weights: bool = True,
+        where: Bool[Tensor, "batch target"] | None = None,
     ) -> Forced:
-        """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first."""
-        return Forced(*self._read(target, source, state, need_weights=need_weights))
+        """Logits and weights under teacher forcing: `target` holds the previous tokens, the start token first.
+
+        Args:
+            where: the places to predict at, see `Forced`; None: all.
+        """
+        return Forced(*self._read(target, source, state, need_weights=need_weights, where=where))
 
     def _read(
-        self, token: Tensor, source: tuple[Memory, ...], state: TransformerState, *, need_weights: bool
+        self,
+        token: Tensor,
+        source: tuple[Memory, ...],
+        state: TransformerState,
+        *,
+        need_weights: bool,
+        where: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, TransformerState]:
         """Logits, weights and state after one more token `[batch]`, or several `[batch, target]`."""
-        embedded = self.config.dim**0.5 * self.embedding(token)
-        x = self.dropout(self.positions(embedded, start=state.layers[0].steps))
+        x = self.config.dim**0.5 * self.embedding(token)
+        if self.positions is not None:
+            x = self.positions(x, start=state.layers[0].steps)
+        x = self.dropout(x)
         decoded = self.stack.read(x, source, state, need_weights=need_weights)
         looked = decoded.memory_weights
         assert isinstance(decoded.state, TransformerState)
         weights = looked[-1].mean(1) if isinstance(looked, tuple) else None
-        return self.output(decoded.output), weights, decoded.state
+        output = decoded.output if where is None else decoded.output[where]
+        return self.output(output), weights, decoded.state

@@ -16,7 +16,7 @@ from saccade.data.corpus import Corpus
 from saccade.data.heldout import HeldOut
 from saccade.data.schedule import in_order_of_length
 from saccade.errors import OptionError, RunError
-from saccade.runs import CONFIG, WEIGHTS, Run
+from saccade.runs import CONFIG, WEIGHTS, Run, tied
 from saccade.tasks.course import Course, flag
 from saccade.tasks.devices import pick_device
 
@@ -318,14 +318,15 @@ def load_weights(model: nn.Module, run: Run) -> None:
     Raises:
         RunError: weights of another shape, naming the first.
     """
-    weights = run.read_weights()
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    weights, own = run.read_weights(), model.state_dict()
+    several = tied(own)
+    expected = {name: list(tensor.shape) for name, tensor in own.items() if name not in several}
     found = {name: list(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             shapes = f"expected {name} of shape {expected.get(name)}; got {found.get(name)}"
             raise RunError(f"{run.path(WEIGHTS)}: {shapes}")
-    model.load_state_dict(weights)
+    model.load_state_dict(weights | {name: weights[first] for name, first in several.items()})
 
 
 def held_out(

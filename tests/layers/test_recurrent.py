@@ -67,6 +67,31 @@ def test_a_stack_of_cells_is_the_network_of_torch(cell):
     torch.testing.assert_close(torch.stack(outputs, 1), network(x)[0], rtol=0, atol=1e-12)
 
 
+@cells
+def test_what_is_known_ahead_changes_nothing(cell):
+    stack = StackedCell(cell, INPUT, HIDDEN, layers=2).double()
+    state = CellState(*(torch.randn(BATCH, 2, size, dtype=torch.float64) for size in (HIDDEN, stack.cell_dim)))
+    x = torch.randn(BATCH, TIME, INPUT, dtype=torch.float64)
+    ahead = stack.ahead(x[..., :2])
+    for i, now in enumerate(x.unbind(1)):
+        expected, after = stack(now, state)
+        found, state = stack(now[:, 2:], state, ahead=ahead._replace(gates=ahead.gates[:, i]))
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(state, after, rtol=0, atol=1e-12)
+
+
+def test_masks_stay_between_layers_for_a_whole_sequence():
+    stack = StackedCell("gru", INPUT, HIDDEN, layers=2, dropout=0.5).double().train()
+    state = CellState(*(torch.zeros(BATCH, 2, size, dtype=torch.float64) for size in (HIDDEN, 0)))
+    (mask,) = stack.masks(torch.empty(BATCH, HIDDEN, dtype=torch.float64))
+    seen = []
+    stack.cells[1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for now in torch.randn(3, BATCH, INPUT, dtype=torch.float64):
+        _, state = stack(now, state, masks=[mask])
+    assert set(mask.unique().tolist()) == {0.0, 2.0}
+    assert all(((x == 0) == (mask == 0)).all() for x in seen)
+
+
 def test_forget_gates_begin_by_keeping_and_recurrent_matrices_are_orthogonal():
     encoder, stack = BidirectionalEncoder("lstm", INPUT, 2 * HIDDEN), StackedCell("lstm", INPUT, HIDDEN)
     for module in (encoder.layers[0], stack.cells[0]):

@@ -9,7 +9,6 @@ from torch.nn.functional import cross_entropy
 from saccade.attention.losses import coverage_loss
 from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
-from saccade.models.decoder import Forced
 from saccade.models.seq2seq import Seq2Seq
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.reinforced import Reinforced
@@ -33,22 +32,30 @@ class Counts(NamedTuple):
 
 def count(model: Seq2Seq, batch: Batch) -> Counts:
     """Run a batch under teacher forcing and count."""
-    return _counted(model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=False), batch)
+    real = batch.target != PAD
+    forced = model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=False, where=real)
+    logits, target = forced.logits.float(), batch.target[real]
+    loss = _spread(cross_entropy(logits, target, reduction="none"), real)
+    right = _spread(logits.argmax(-1) == target, real)
+    return Counts(loss.sum(1), real.sum(), right.sum(), (right == real).all(1).sum())
 
 
-def _counted(forced: Forced, batch: Batch) -> Counts:
-    logits, target = forced.logits.float(), batch.target
-    loss = cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD, reduction="none")
-    real = target != PAD
-    right = (logits.argmax(-1) == target) & real
-    return Counts(loss.view_as(target).sum(1), real.sum(), right.sum(), (right == real).all(1).sum())
+def _spread(found: Tensor, real: Tensor) -> Tensor:
+    """What was found for each real token at its place, `[batch, target]`, and zero at padding."""
+    return found.new_zeros(real.shape).masked_scatter(real, found)
+
+
+def _spread_out(logits: Tensor) -> Tensor:
+    """`mean(-log p)` over the vocabulary, summed over tokens: what they would cost if all were as likely."""
+    return (logits.logsumexp(-1) - logits.mean(-1)).sum()
 
 
 class TranslateLearner(Learner[Batch]):
     """Mean cross-entropy of a target token under teacher forcing, and what the mechanism asks for beside it.
 
-    With `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13); for weights
-    that are drawn the loss of REINFORCE.
+    In training with label smoothing (Szegedy et al. 2016, §7), `(1 - e) (-log p(y)) + e mean(-log p)`. With
+    `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13); for weights that are
+    drawn the loss of REINFORCE.
     """
 
     model: Seq2Seq
@@ -58,16 +65,23 @@ class TranslateLearner(Learner[Batch]):
         self.options, self.reinforced = options, Reinforced()
 
     def objective(self, batch: Batch) -> Objective:
-        """The mean loss of a target token."""
-        coverage = self.options.coverage_loss
-        forced = self.model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=coverage > 0)
-        counts = _counted(forced, batch)
-        total = counts.loss.sum()
+        """The mean loss of a target token. Nothing is predicted at padding."""
+        coverage, smoothing = self.options.coverage_loss, self.options.label_smoothing
+        real = batch.target != PAD
+        forced = self.model(
+            batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=coverage > 0, where=real
+        )
+        logits = forced.logits.float()
+        loss = cross_entropy(logits, batch.target[real], reduction="none")
+        plain = loss.sum()
+        total = plain if not smoothing else (1 - smoothing) * plain + smoothing * _spread_out(logits)
         if coverage and forced.weights is not None:
-            total = total + coverage * coverage_loss(forced.weights, batch.target != PAD).sum()
-        drawn = getattr(forced.state.attention, "drawn", None)
-        total = self.reinforced(total, drawn, -counts.loss.detach())
-        return Objective(total / counts.tokens, counts.loss.detach().sum(), counts.tokens)
+            total = total + coverage * coverage_loss(forced.weights, real).sum()
+        drawn = getattr(getattr(forced.state, "attention", None), "drawn", None)
+        if drawn is not None:
+            total = self.reinforced(total, drawn, -_spread(loss.detach(), real).sum(1))
+        tokens = real.sum()
+        return Objective(total / tokens, plain.detach(), tokens)
 
     def check(self, batch: Batch) -> Counts:
         """The counts of a batch."""

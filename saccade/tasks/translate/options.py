@@ -1,13 +1,13 @@
 """The options of a translator, with their defaults: the one place where a default stands. Imports no torch."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from saccade.attention import catalogue
 from saccade.data import Level
 from saccade.errors import OptionError
-from saccade.layers import CellName, Order
-from saccade.tasks.course import Course
+from saccade.layers import HalfName, NormOrder, Order, PositionName
+from saccade.tasks.course import Course, flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +27,41 @@ class TranslateOptions(Course):
     """Let words of the source be copied, those never seen in training too (See et al. 2017, section 2.2)."""
     coverage_loss: float = 0.0
     """Weight of the loss for reading again what was read before (See et al. 2017, where it is 1)."""
-    encoder: CellName = "lstm"
-    """The recurrent cell of the encoder, which reads in both directions."""
-    decoder: CellName = "lstm"
-    """The recurrent cell of the decoder."""
+    encoder: HalfName = "lstm"
+    """What reads: a recurrent network in both directions, or a Transformer."""
+    decoder: HalfName = "lstm"
+    """What writes: a recurrent network with the --attention, or a Transformer, whose attention is its own (several
+    heads)."""
     attend: Order = "before"
-    """Whether the decoder attends before its cell takes a step (Bahdanau), or after, which trains all steps at once
-    (Luong, without input feeding)."""
+    """Whether a recurrent decoder attends before its cell takes a step (Bahdanau), or after, which trains all steps at
+    once (Luong, without input feeding)."""
+    feed: Literal["none", "input"] = "none"
+    """Input feeding (Luong et al. 2015, section 3.3): with --attend after the cell also reads what the step before
+    predicted from; then steps are trained one by one."""
     embedding: int = 64
-    """Width of the token embeddings."""
+    """Width of the token embeddings; those of a Transformer are as wide as --hidden."""
     hidden: int = 128
     """Width of the encoder's states (both directions together) and of the decoder's; even."""
     layers: int = 1
     """Layers of the encoder and of the decoder."""
+    tied: Literal["none", "target", "all"] = "none"
+    """Predict target tokens with their own embeddings (Press and Wolf 2017); all: source tokens have the same ones,
+    which needs one vocabulary for both sides."""
+    variational: bool = False
+    """Let recurrent networks drop the same numbers at every step of a sentence (Gal and Ghahramani 2016)."""
+    label_smoothing: float = 0.0
+    """Share of the target's probability that is spread over all tokens in training (Szegedy et al. 2016)."""
+    heads: int = 4
+    """Heads of a Transformer."""
+    shared_heads: int = 0
+    """Heads of its keys and values, which the others share in groups (Ainslie et al. 2023); 0: as many as --heads."""
+    feedforward: int = 0
+    """Width of the networks of a Transformer; 0: four times --hidden."""
+    norm: NormOrder = "first"
+    """Whether a Transformer's norms stand first (Xiong et al. 2020) or last (Vaswani et al. 2017)."""
+    positions: PositionName = "sinusoidal"
+    """How a Transformer knows places: waves or a table added to its input; in its heads rotary, ALiBi, buckets of
+    distances (T5) or relative vectors (Shaw)."""
     vectors: str | None = None
     """A file of word vectors (word2vec or GloVe text) of the width of --embedding, for the source to begin with."""
     target_vectors: str | None = None
@@ -47,7 +69,7 @@ class TranslateOptions(Course):
     max_length: int = 1000
     """Pairs with more tokens than this on a side are left out, and counted."""
 
-    FREE: ClassVar[tuple[str, ...]] = ("max_length",)
+    FREE: ClassVar[tuple[str, ...]] = ("max_length", "label_smoothing", "variational")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,3 +87,37 @@ class TranslateOptions(Course):
             raise OptionError(f"--vectors and --target-vectors need --level word; got {self.level}")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
+        if not 0 <= self.label_smoothing < 1:
+            raise OptionError(f"--label-smoothing must be at least 0 and below 1; got {self.label_smoothing}")
+        if self.copy and self.label_smoothing:
+            few = "words that are not in the source have no probability to be smoothed"
+            raise OptionError(f"--label-smoothing must be 0 with --copy, where {few}; got {self.label_smoothing}")
+        if self.feed == "input" and self.attend != "after":
+            raise OptionError(f"--feed input needs --attend after; got {self.attend}")
+        self._check_halves()
+
+    def _check_halves(self) -> None:
+        """Refuse what does not go with a Transformer."""
+        mixed = (self.encoder == "transformer") != (self.decoder == "transformer")
+        if self.tied == "all" and mixed and self.embedding != self.hidden:
+            widths = f"--embedding {self.embedding} and --hidden {self.hidden}"
+            raise OptionError(f"--tied all needs embeddings of one width on both sides; got {widths}")
+        if self.decoder == "transformer":
+            # A default says nothing: who leaves it does not ask for it.
+            for name in ("attention", "attend", "feed", "copy"):
+                given = getattr(self, name)
+                if given != self.defaults()[name]:
+                    came = "" if given is True else f" {given}"
+                    raise OptionError(f"{flag(name)} is for --decoder lstm or gru; got {flag(name)}{came}")
+        if "transformer" in (self.encoder, self.decoder):
+            self._check_heads()
+
+    def _check_heads(self) -> None:
+        self.at_least({"heads": 1, "shared_heads": 0, "feedforward": 0})
+        if self.hidden % self.heads:
+            raise OptionError(f"--hidden must be a multiple of --heads; got {self.hidden} and {self.heads}")
+        if self.heads % (self.shared_heads or 1):
+            raise OptionError(f"--shared-heads must divide --heads; got {self.shared_heads} and {self.heads}")
+        if self.positions == "rotary" and self.hidden // self.heads % 2:
+            width = self.hidden // self.heads
+            raise OptionError(f"--positions rotary needs heads of an even width, --hidden / --heads; got {width}")

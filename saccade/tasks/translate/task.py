@@ -94,7 +94,7 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
         for path, vocabulary, table in sides:
             if path is not None:
                 named = [vocabulary.label(i) for i in range(vocabulary.size)]
-                begin_with(partial(_fill, table), options.embedding, path, named, say)
+                begin_with(partial(_fill, table), table.embedding_dim, path, named, say)
 
     def learner(self, model: Seq2Seq, options: TranslateOptions, codec: Vocabularies) -> TranslateLearner:
         """Teacher forcing."""

@@ -114,7 +114,13 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
-    """An untrained model; `torch.manual_seed` decides its weights."""
+    """An untrained model; `torch.manual_seed` decides its weights.
+
+    Raises:
+        OptionError: embeddings that both sides shall share, and two vocabularies.
+    """
+    if options.tied == "all" and vocabularies.source.to_json() != vocabularies.target.to_json():
+        raise OptionError("--tied all needs one vocabulary for both sides; got two that differ")
     return Seq2Seq(
         Seq2SeqConfig(
             source_vocab=vocabularies.source.size,
@@ -131,6 +137,14 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
             slots=options.max_length,
             copy=options.copy,
             unknown=tokens.UNKNOWN,
+            feed=options.feed == "input",
+            tied=options.tied,
+            variational=options.variational,
+            heads=options.heads,
+            shared_heads=options.shared_heads,
+            feedforward=options.feedforward,
+            norm=options.norm,
+            positions=options.positions,
         )
     )
 
@@ -206,7 +220,7 @@ class Translator(Searching[str]):
             target += [tokens.SPECIAL[tokens.END]] * (len(weights) - len(target))
         text = vocabulary.decode(hypothesis.tokens, extra)
         matrix = None if weights is None else weights.numpy()
-        shares = self._copied(question, hypothesis.tokens, len(target)) if copied and self.model.decoder.copier else ()
+        shares = self._copied(question, hypothesis.tokens, len(target)) if copied and self.model.config.copy else ()
         return Answer(text, hypothesis.score, tuple(source), tuple(target), matrix, shares)
 
     @torch.inference_mode()
