@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,11 @@ PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
 
 # A word keeps the space before it (as ▁), punctuation stands alone, and the pieces joined give the text back.
-_WORDS = Regex("▁?[\\p{L}\\p{M}\\p{N}_]+|▁?(?:\ufdd0[\ufdd1\ufdd2]|[^\\s▁\\p{L}\\p{M}\\p{N}_])|\\s|▁")
+_LETTERS = r"\p{L}\p{M}\p{N}_"
+_WORDS = f"▁?[{_LETTERS}]+|▁?(?:\ufdd0[\ufdd1\ufdd2]|[^\\s▁{_LETTERS}])|\\s|▁"
 # Where a text itself says ▁ it is escaped, with code points that are kept free for such uses; so are they.
 _ESCAPED = (("\ufdd0", "\ufdd0\ufdd2"), ("▁", "\ufdd0\ufdd1"))
+_END_MARK = "\ufdd3"
 
 
 class Tokens(NamedTuple):
@@ -143,24 +146,35 @@ def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool =
         tokenizer.normalizer = normalizers.Sequence(parts)
     if level in PIECES:
         pieces = max(size - 256, 2 * len(SPECIAL))
-        texts = commonest(spread(texts), min(max(pieces // 2, 256), pieces - 2 * len(SPECIAL)))
-        trainer: Any = _trainer_of_pieces(level, pieces)
+        some = commonest(spread(texts), min(max(pieces // 2, 256), pieces - 2 * len(SPECIAL)))
+        (_learn_pairs if level == "bpe" else _learn_unigrams)(tokenizer, some, pieces)
     else:
         texts = spread(texts) if level == "word" else texts
         words, often = (size, least) if level == "word" else (10**9, 1)
-        trainer = trainers.WordLevelTrainer(
+        trainer: Any = trainers.WordLevelTrainer(
             vocab_size=words, min_frequency=often, special_tokens=SPECIAL, show_progress=False
         )
-    tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.train_from_iterator(texts, trainer)
     return Vocabulary(_finished(tokenizer, level))
 
 
-def _trainer_of_pieces(level: Level, size: int) -> Any:
-    if level == "bpe":
-        return trainers.BpeTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False)
-    return trainers.UnigramTrainer(
-        vocab_size=size, special_tokens=SPECIAL, unk_token=SPECIAL[UNKNOWN], show_progress=False
+def _learn_pairs(tokenizer: Tokenizer, texts: list[str], size: int) -> None:
+    trainer: Any = trainers.BpeTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+
+
+def _learn_unigrams(tokenizer: Tokenizer, texts: list[str], size: int) -> None:
+    # The library only considers what is followed by different characters in different words, so no piece that is only
+    # an end. All is learned from twice, the second time with an end mark behind each word, which is not kept.
+    trainer: Any = trainers.UnigramTrainer(
+        vocab_size=size + 1, special_tokens=SPECIAL, unk_token=SPECIAL[UNKNOWN], show_progress=False
     )
+    mark: Any = normalizers.Replace(Regex(f"(?<=[{_LETTERS}])(?![{_LETTERS}])"), _END_MARK)
+    unmarked = [text.replace(_END_MARK, " ") for text in texts]
+    splitter = tokenizer.pre_tokenizer
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS.replace(_LETTERS, _LETTERS + _END_MARK)), "isolated")
+    tokenizer.train_from_iterator(chain(unmarked, map(mark.normalize_str, unmarked)), trainer)
+    tokenizer.pre_tokenizer = splitter
 
 
 def load(path: Path) -> Vocabulary:
@@ -194,7 +208,7 @@ def _blank(level: Level) -> Tokenizer:
     # Not the library's Metaspace: it takes a text's own leading space for the one that it puts there itself.
     escape = [normalizers.Replace(written, escaped) for written, escaped in _ESCAPED]
     tokenizer.normalizer = normalizers.Sequence([*escape, normalizers.Replace(" ", "▁"), normalizers.Prepend("▁")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(_WORDS, "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), "isolated")
     spaces = [decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)]
     unescape = [decoders.Replace(escaped, written) for written, escaped in reversed(_ESCAPED)]
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse(), *spaces, *unescape])
@@ -235,4 +249,5 @@ def _settled(pieces: list[list[Any]]) -> list[list[Any]]:
         given_up = len(piece) == 1 and steps < len(pieces) and abs(steps - round(steps)) < 1e-6
         return round(least if given_up else score, 8)
 
-    return sorted(([piece, settled(piece, score)] for piece, score in pieces), key=lambda one: (-one[1], one[0]))
+    kept = ([piece, settled(piece, score)] for piece, score in pieces if _END_MARK not in piece)
+    return sorted(kept, key=lambda one: (-one[1], one[0]))

@@ -121,6 +121,16 @@ def test_chinese_without_spaces_has_pieces_of_several_characters():
     assert len(tokens.ids) - 1 <= 5
 
 
+@pieces
+def test_common_words_are_pieces_also_where_no_word_is_longer(level):
+    texts = [f"{who} {does} the {what}" for who in ("Anna", "Otto") for does in ("reads", "writes")
+             for what in ("letter", "novel", "sermon")]  # fmt: skip
+    vocabulary = learn(texts * 20, level, 330)
+    labels = {vocabulary.label(i) for i in range(vocabulary.size)}
+    assert {"reads", "writes", "letter", "novel"} <= labels
+    assert not [label for label in labels if "\ufdd3" in label]
+
+
 def test_a_vocabulary_is_learned_from_a_part_of_many_texts():
     texts = [f"{n:050}" for n in range(1000)]
     for enough in (10**9, 100_000, 99_999, 5_000, 1):
