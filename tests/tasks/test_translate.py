@@ -157,12 +157,11 @@ def test_batches_of_tokens_are_no_batches_of_sentences():
         TranslateOptions(batch_tokens=-1)
 
 
-def test_the_loss_of_a_batch_is_the_mean_over_its_target_tokens(run_folder):
-    translate = load(run_folder)
-    learner = TranslateLearner(translate.model.eval(), TranslateOptions())
-    pairs = [Pair("12", "12"), Pair("3456789", "3456789"), Pair("1", "1")]
-    encoded = encode(pairs, translate.vocabularies, copy=False)
-    whole = learner.objective(encoded.batch(range(3)))
-    alone = [learner.objective(encoded.batch([i])) for i in range(3)]
-    total, counted = (sum(float(one[part]) for one in alone) for part in (1, 2))
-    assert float(whole.loss) == pytest.approx(total / counted, rel=1e-5)
+def test_the_loss_of_a_batch_is_the_mean_over_its_target_tokens():
+    translate = untrained()
+    learner = TranslateLearner(translate.model, TranslateOptions())
+    encoded = encode([Pair("12", "12"), Pair("34567", "3456789"), Pair("1", "1")], translate.vocabularies, copy=False)
+    whole, *alone = (learner.objective(encoded.batch(rows)) for rows in ([0, 1, 2], [0], [1], [2]))
+    counted = sum(one.counted.item() for one in alone)
+    assert counted == whole.counted.item() == 3 + 8 + 2
+    assert whole.loss.item() == pytest.approx(sum(one.total.item() for one in alone) / counted, rel=1e-5)
