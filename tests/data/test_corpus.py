@@ -1,5 +1,7 @@
 """Rows on disk, encoded pairs, the order they come in, and the part that is held out."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,21 @@ def test_rows_come_back_padded(tmp_path):
 def test_rows_may_all_be_empty_and_there_may_be_none(tmp_path):
     assert Ragged(tmp_path, "r", ("a",), [([],), ([],)]).padded(0, np.array([1, 0])).shape == (2, 0)
     assert len(Ragged(tmp_path, "s", ("a", "b"), [])) == 0
+
+
+def test_of_many_rows_only_numbers_are_in_memory(tmp_path):
+    rows, count = [[1] * length for length in range(300, 310)], 20_000
+    tracemalloc.start()
+    try:
+        ragged = Ragged(tmp_path, "r", ("a",), ((rows[i % 10],) for i in range(count)))
+        assert tracemalloc.get_traced_memory()[1] < 45 * count
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        for schedule in (Schedule(ragged.lengths[0], 2, 0), TokenSchedule([ragged.lengths[0]] * 2, 800, 0)):
+            assert len(schedule[schedule.per_epoch + 1]) == 2
+        assert tracemalloc.get_traced_memory()[1] - before < 100 * count
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_fingerprint_of_rows_sees_where_they_part(tmp_path):
