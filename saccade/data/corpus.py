@@ -1,6 +1,7 @@
 """Encoded examples on disk: rows of numbers of many lengths, which may be more than memory holds."""
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,7 +54,7 @@ class Ragged:
 
     def __init__(self, folder: Path, name: str, columns: Sequence[str], rows: Iterable[tuple[Sequence[int], ...]]):
         paths = [folder / f"{name}.{column}" for column in columns]
-        lengths: list[list[int]] = [[] for _ in paths]
+        lengths = [array("q") for _ in paths]  # not lists: of many rows only numbers are in memory
         digest = hashlib.sha256()
         with ExitStack() as stack:
             files = [stack.enter_context(open(path, "wb")) for path in paths]
@@ -64,11 +65,12 @@ class Ragged:
                     file.write(data)
                     length.append(len(row))
         self.fingerprint = digest.hexdigest()
-        self._offsets = [np.cumsum([0, *length], dtype=np.int64) for length in lengths]
-        self.lengths = [np.diff(offsets) for offsets in self._offsets]
-        self._numbers = [
-            np.memmap(path, np.int32, "r") if sum(length) else np.empty(0, np.int32)
-            for path, length in zip(paths, lengths, strict=True)
+        self.lengths: list[NDArray[np.int64]] = [np.array(length, np.int64) for length in lengths]
+        self._offsets = [np.concatenate([[0], np.cumsum(length)]) for length in self.lengths]
+        # A plain view of the map: slices of np.memmap itself are slow.
+        self._numbers: list[NDArray[np.int32]] = [
+            np.asarray(np.memmap(path, np.int32, "r") if offsets[-1] else [], np.int32)
+            for path, offsets in zip(paths, self._offsets, strict=True)
         ]
 
     def __len__(self) -> int:

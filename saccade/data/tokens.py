@@ -1,20 +1,26 @@
-"""Texts to token ids and back: characters, words or byte-pair pieces, learned from a person's own files."""
+"""Texts to token ids and back: characters, words or pieces of words, learned from a person's own files."""
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from saccade.data import Level
+from saccade.data import PIECES, Level
+from saccade.data.alphabet import commonest, spread
 from saccade.errors import RunError
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
 
 # A word keeps the space before it (as ▁), punctuation stands alone, and the pieces joined give the text back.
-_WORDS = Regex(r"▁?[\p{L}\p{M}\p{N}_]+|▁?[^\s▁\p{L}\p{M}\p{N}_]|\s|▁")
+_LETTERS = r"\p{L}\p{M}\p{N}_"
+_WORDS = f"▁?[{_LETTERS}]+|▁?(?:\ufdd0[\ufdd1\ufdd2]|[^\\s▁{_LETTERS}])|\\s|▁"
+# Where a text itself says ▁ it is escaped, with code points that are kept free for such uses; so are they.
+_ESCAPED = (("\ufdd0", "\ufdd0\ufdd2"), ("▁", "\ufdd0\ufdd1"))
+_END_MARK = "\ufdd3"
 
 
 class Tokens(NamedTuple):
@@ -38,11 +44,13 @@ class Vocabulary:
         self.tokenizer = tokenizer
         self.size: int = tokenizer.get_vocab_size()
         self.unknown = UNKNOWN
+        # Characters have no mark for the space.
+        self._marked = tokenizer.normalizer is not None and "▁" in tokenizer.normalizer.normalize_str(" ")
 
     def encode(self, text: str) -> Tokens:
         """The ids and labels of a text; what was never seen in training is `<unk>` in ids and itself in labels."""
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        labels = [_readable(token) for token in self._tokens(text, encoding)]
+        labels = [self._readable(token) for token in self._tokens(text, encoding)]
         return Tokens([*encoding.ids, END], [*labels, SPECIAL[END]])
 
     def tokens(self, text: str) -> list[str]:
@@ -90,7 +98,10 @@ class Vocabulary:
 
     def label(self, identity: int, extra: Sequence[str] = ()) -> str:
         """How a token reads; ids beyond the vocabulary are those of `extra`."""
-        return _readable(self._name(identity, extra))
+        return self._readable(self._name(identity, extra))
+
+    def _readable(self, token: str) -> str:
+        return _unmarked(token) if self._marked else token
 
     def decode(self, ids: Sequence[int], extra: Sequence[str] = ()) -> str:
         """The text of some ids, special tokens left out; ids beyond the vocabulary are those of `extra`."""
@@ -107,17 +118,24 @@ class Vocabulary:
         return text
 
 
-def _readable(token: str) -> str:
+def _unmarked(token: str) -> str:
     # ▁ marks the space before a word or piece; alone it is a space.
-    return " " if token == "▁" else token.removeprefix("▁")
+    read = " " if token == "▁" else token.removeprefix("▁")
+    for written, escaped in reversed(_ESCAPED):
+        read = read.replace(escaped, written)
+    return read
 
 
 def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool = True, least: int = 1) -> Vocabulary:
     """Learn a vocabulary from texts, read once.
 
+    Words and pieces are learned from about 20 million characters; of more texts every second is taken, or every
+    fourth, and so on. Of pieces at most half (in a small vocabulary 256) are single characters, the commonest.
+
     Args:
         level: "char" takes every code point; "word" the most frequent words and punctuation marks; "bpe" byte-pair
-            pieces (Sennrich et al. 2016), with the 256 bytes added so that no text is unknown.
+            pieces (Sennrich et al. 2016); "unigram" the pieces of a unigram language model (Kudo 2018). Pieces have
+            the 256 bytes added, so that no text is unknown.
         size: the largest number of tokens, special ones included, for words and pieces.
         cased: whether capital letters are told from small ones.
         least: how often a word must occur.
@@ -126,16 +144,37 @@ def learn(texts: Iterable[str], level: Level, size: int = 8000, *, cased: bool =
     if not cased:
         parts = [normalizers.Lowercase()] + ([] if tokenizer.normalizer is None else [tokenizer.normalizer])
         tokenizer.normalizer = normalizers.Sequence(parts)
-    if level == "bpe":
-        pieces = max(size - 256, len(SPECIAL))
-        trainer: Any = trainers.BpeTrainer(vocab_size=pieces, special_tokens=SPECIAL, show_progress=False)
+    if level in PIECES:
+        pieces = max(size - 256, 2 * len(SPECIAL))
+        some = commonest(spread(texts), min(max(pieces // 2, 256), pieces - 2 * len(SPECIAL)))
+        (_learn_pairs if level == "bpe" else _learn_unigrams)(tokenizer, some, pieces)
     else:
+        texts = spread(texts) if level == "word" else texts
         words, often = (size, least) if level == "word" else (10**9, 1)
-        trainer = trainers.WordLevelTrainer(
+        trainer: Any = trainers.WordLevelTrainer(
             vocab_size=words, min_frequency=often, special_tokens=SPECIAL, show_progress=False
         )
-    tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.train_from_iterator(texts, trainer)
     return Vocabulary(_finished(tokenizer, level))
+
+
+def _learn_pairs(tokenizer: Tokenizer, texts: list[str], size: int) -> None:
+    trainer: Any = trainers.BpeTrainer(vocab_size=size, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+
+
+def _learn_unigrams(tokenizer: Tokenizer, texts: list[str], size: int) -> None:
+    # The library only considers what is followed by different characters in different words, so no piece that is only
+    # an end. All is learned from twice, the second time with an end mark behind each word, which is not kept.
+    trainer: Any = trainers.UnigramTrainer(
+        vocab_size=size + 1, special_tokens=SPECIAL, unk_token=SPECIAL[UNKNOWN], show_progress=False
+    )
+    mark: Any = normalizers.Replace(Regex(f"(?<=[{_LETTERS}])(?![{_LETTERS}])"), _END_MARK)
+    unmarked = [text.replace(_END_MARK, " ") for text in texts]
+    splitter = tokenizer.pre_tokenizer
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS.replace(_LETTERS, _LETTERS + _END_MARK)), "isolated")
+    tokenizer.train_from_iterator(chain(unmarked, map(mark.normalize_str, unmarked)), trainer)
+    tokenizer.pre_tokenizer = splitter
 
 
 def load(path: Path) -> Vocabulary:
@@ -165,24 +204,50 @@ def _blank(level: Level) -> Tokenizer:
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?m:.|\n)"), "isolated")
         tokenizer.decoder = decoders.Fuse()
         return tokenizer
-    model = models.WordLevel(unk_token=SPECIAL[UNKNOWN]) if level == "word" else models.BPE(byte_fallback=True)
-    tokenizer = Tokenizer(model)
+    tokenizer = Tokenizer(_model(level))
     # Not the library's Metaspace: it takes a text's own leading space for the one that it puts there itself.
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(" ", "▁"), normalizers.Prepend("▁")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(_WORDS, "isolated")
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)]
-    )
+    escape = [normalizers.Replace(written, escaped) for written, escaped in _ESCAPED]
+    tokenizer.normalizer = normalizers.Sequence([*escape, normalizers.Replace(" ", "▁"), normalizers.Prepend("▁")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+    spaces = [decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)]
+    unescape = [decoders.Replace(escaped, written) for written, escaped in reversed(_ESCAPED)]
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse(), *spaces, *unescape])
     return tokenizer
+
+
+def _model(level: Level) -> Any:
+    if level == "word":
+        return models.WordLevel(unk_token=SPECIAL[UNKNOWN])
+    return models.BPE(byte_fallback=True) if level == "bpe" else models.Unigram()
 
 
 def _finished(tokenizer: Tokenizer, level: Level) -> Tokenizer:
     """The trained tokenizer, in which special tokens are no longer found in text: a text may say `<s>` and mean it."""
     parts: dict[str, Any] = json.loads(tokenizer.to_str())
-    parts["added_tokens"] = []
+    model, parts["added_tokens"] = parts["model"], []
     if level == "bpe":
-        vocabulary = parts["model"]["vocab"]
         for byte in range(256):
-            vocabulary.setdefault(f"<0x{byte:02X}>", len(vocabulary))
-        parts["model"]["unk_token"] = SPECIAL[UNKNOWN]
+            model["vocab"].setdefault(f"<0x{byte:02X}>", len(model["vocab"]))
+        model["unk_token"] = SPECIAL[UNKNOWN]
+    if level == "unigram":
+        model["byte_fallback"] = True
+        special, learned = model["vocab"][: len(SPECIAL)], _settled(model["vocab"][len(SPECIAL) :])
+        model["vocab"] = [*special, *learned, *([f"<0x{byte:02X}>", 0.0] for byte in range(256))]
     return Tokenizer.from_str(json.dumps(parts, ensure_ascii=False))
+
+
+def _settled(pieces: list[list[Any]]) -> list[list[Any]]:
+    """Pieces and their log-probabilities, the same in every process.
+
+    The library sums in an order that changes, which shows in the last digits; and to characters that the model has
+    given up it gives the least score, and 0.0001 more each, in an order that changes too: here all have the least.
+    """
+    least = min((score for _, score in pieces), default=0.0)
+
+    def settled(piece: str, score: float) -> float:
+        steps = (score - least) * 10_000
+        given_up = len(piece) == 1 and steps < len(pieces) and abs(steps - round(steps)) < 1e-6
+        return round(least if given_up else score, 8)
+
+    kept = ([piece, settled(piece, score)] for piece, score in pieces if _END_MARK not in piece)
+    return sorted(kept, key=lambda one: (-one[1], one[0]))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from saccade.data.corpus import Corpus
 from saccade.data.heldout import HeldOut
-from saccade.data.schedule import in_order_of_length
+from saccade.data.schedule import Epochs, Schedule, in_order_of_length
 from saccade.errors import OptionError, RunError
 from saccade.runs import CONFIG, WEIGHTS, Run, tied
 from saccade.tasks.course import Course, flag
@@ -209,6 +209,14 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
         self, folder: Path, name: str, examples: Iterable[ExampleT], codec: CodecT, options: OptionsT
     ) -> Corpus[BatchT]:
         """Encoded examples."""
+
+    def schedule(self, corpus: Any, options: OptionsT) -> Epochs:
+        """Which examples stand side by side in each step of a training."""
+        return Schedule(corpus.sizes, options.batch_size, options.seed)
+
+    def measured(self, corpus: Any, options: OptionsT) -> Sequence[NDArray[np.int64]]:
+        """Which examples stand side by side in a validation: each once."""
+        return in_order_of_length(corpus.sizes, 8 * options.batch_size)
 
     @abstractmethod
     def report(self, start: Start, options: OptionsT, parts: tuple[Any, Any], say: Say) -> None:

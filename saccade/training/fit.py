@@ -12,7 +12,6 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from saccade.data.schedule import Schedule
 from saccade.errors import RunError
 from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
 from saccade.tasks.base import Say, Start, Task, say
@@ -136,10 +135,10 @@ def _train(
     watch: Sequence[pl.Callback],
 ) -> None:
     options = prepared.options
-    schedule = Schedule(prepared.training.sizes, options.batch_size, options.seed)
+    schedule = task.schedule(prepared.training, options)
     course = plan(options, schedule.per_epoch)
     module = TrainingModule(task.learner(prepared.model, options, prepared.codec), options, course)
-    validation = ValidationBatches(prepared.validation, 8 * options.batch_size)
+    validation = ValidationBatches(prepared.validation, task.measured(prepared.validation, options))
     batches = RoundOfBatches(module, prepared.training, schedule), validation
     with _quiet(), _threads(prepared.model), Interruptible() as interruptible:
         ours = [KeepBest(run, task.rank, options.patience), AveragedWeights(), ProgressBar(task.headline)]

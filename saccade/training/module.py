@@ -1,14 +1,16 @@
 """What Lightning trains: a model, its loss, and batches that only the seed and the step decide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade.data.corpus import Corpus
-from saccade.data.schedule import Schedule, in_order_of_length
+from saccade.data.schedule import Epochs
 from saccade.tasks.base import Figures, Learner
 from saccade.tasks.course import Course
 
@@ -55,7 +57,7 @@ def learning_rate_factor(step: int, total: int) -> float:
 class RoundOfBatches:
     """The training batches of one round after another; each starts where the trainer's step count stands."""
 
-    def __init__(self, module: "TrainingModule", corpus: Corpus[Any], schedule: Schedule):
+    def __init__(self, module: "TrainingModule", corpus: Corpus[Any], schedule: Epochs):
         self.module, self.corpus, self.schedule = module, corpus, schedule
 
     def __len__(self) -> int:
@@ -70,8 +72,8 @@ class RoundOfBatches:
 class ValidationBatches:
     """Every validation example once."""
 
-    def __init__(self, corpus: Corpus[Any], size: int):
-        self.corpus, self.indices = corpus, in_order_of_length(corpus.sizes, size)
+    def __init__(self, corpus: Corpus[Any], indices: Sequence[NDArray[np.int64]]):
+        self.corpus, self.indices = corpus, indices
 
     def __len__(self) -> int:
         return len(self.indices)

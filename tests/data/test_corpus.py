@@ -1,5 +1,7 @@
 """Rows on disk, encoded pairs, the order they come in, and the part that is held out."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from saccade.data.corpus import Ragged, nested
 from saccade.data.heldout import HeldOut
 from saccade.data.paircorpus import PairCorpus, Vocabularies, collate
 from saccade.data.pairs import Pair, PairFile
-from saccade.data.schedule import Schedule, in_order_of_length
+from saccade.data.schedule import Schedule, TokenSchedule, in_order_of_length
 from saccade.data.tokens import END, START, learn
 
 PAIRS = [Pair(f"{n * 37 % 1000}", f"{n}" * (n % 7 + 1)) for n in range(251)]
@@ -35,6 +37,21 @@ def test_rows_come_back_padded(tmp_path):
 def test_rows_may_all_be_empty_and_there_may_be_none(tmp_path):
     assert Ragged(tmp_path, "r", ("a",), [([],), ([],)]).padded(0, np.array([1, 0])).shape == (2, 0)
     assert len(Ragged(tmp_path, "s", ("a", "b"), [])) == 0
+
+
+def test_of_many_rows_only_numbers_are_in_memory(tmp_path):
+    rows, count = [[1] * length for length in range(300, 310)], 20_000
+    tracemalloc.start()
+    try:
+        ragged = Ragged(tmp_path, "r", ("a",), ((rows[i % 10],) for i in range(count)))
+        assert tracemalloc.get_traced_memory()[1] < 45 * count
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        for schedule in (Schedule(ragged.lengths[0], 2, 0), TokenSchedule([ragged.lengths[0]] * 2, 800, 0)):
+            assert len(schedule[schedule.per_epoch + 1]) == 2
+        assert tracemalloc.get_traced_memory()[1] - before < 100 * count
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_fingerprint_of_rows_sees_where_they_part(tmp_path):
@@ -126,6 +143,52 @@ def test_every_epoch_is_a_permutation_decided_by_seed_and_step(size, batch_size)
     if size > 100:
         assert forward != [Schedule(lengths, batch_size, seed=4)[step].tolist() for step in range(steps)]
         assert forward[: schedule.per_epoch] != forward[schedule.per_epoch : 2 * schedule.per_epoch]
+
+
+def epoch_of(schedule, number: int) -> list[list[int]]:
+    first = number * schedule.per_epoch
+    return [schedule[step].tolist() for step in range(first, first + schedule.per_epoch)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=1, max_size=120),
+    st.integers(1, 400),
+    st.integers(0, 3),
+)
+def test_batches_of_tokens_hold_no_more_unless_one_pair_does(pairs, most, seed):
+    sides = np.array(pairs).T
+    schedule, again = (TokenSchedule(sides, most, seed) for _ in range(2))
+    for number in range(3):
+        batches = epoch_of(schedule, number)
+        assert sorted(index for batch in batches for index in batch) == list(range(len(pairs)))
+        assert all(len(some) == 1 or len(some) * sides[:, some].max() <= most for some in batches)
+    # Asked for in the middle of an epoch, as by a run that goes on, it gives what would have come.
+    middle = schedule.per_epoch + schedule.per_epoch // 2
+    assert [again[step].tolist() for step in range(middle, middle + 3)] == [
+        schedule[step].tolist() for step in range(middle, middle + 3)
+    ]
+
+
+def test_batches_of_tokens_are_full_and_others_in_each_epoch():
+    random = np.random.default_rng(1)
+    source = np.clip(random.lognormal(2.5, 0.6, 20_000).astype(np.int64), 1, 200)
+    sides = np.stack([source, np.clip(source + random.integers(-3, 4, len(source)), 1, 220)])
+    schedule = TokenSchedule(sides, 2048, seed=0)
+    batches = epoch_of(schedule, 0)
+    padded = sum(len(some) * side[some].max() for some in batches for side in sides)
+    assert padded / sides.sum() < 1.2
+    assert padded / (2 * 2048 * len(batches)) > 0.85
+    together = [{frozenset(some) for some in epoch_of(schedule, number)} for number in range(2)]
+    assert len(together[0] & together[1]) < 0.05 * len(batches)
+    firsts = [max(sides[0, some].max() for some in batches[begin : begin + 20]) for begin in range(0, 100, 20)]
+    assert min(firsts) > 20, "short and long come mixed"
+    assert epoch_of(TokenSchedule(sides, 2048, seed=1), 0) != batches
+
+
+def test_a_line_of_ten_thousand_words_is_left_out_and_counted(tmp_path):
+    pairs = [*PAIRS[:9], Pair("word " * 10_000, "1"), Pair("1", "12 " * 10_000)]
+    encoded = corpus(tmp_path, pairs, max_length=1000)
+    assert (len(encoded), encoded.too_long) == (9, 2)
 
 
 def test_batches_hold_little_padding():

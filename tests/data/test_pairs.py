@@ -110,3 +110,11 @@ def test_a_file_is_read_a_line_at_a_time(tmp_path):
     assert next(iter(file)) == Pair("a", "b")
     with pytest.raises(DataError, match=":100001: expected source TAB target"):
         list(file)
+
+
+@pytest.mark.parametrize(("encoding", "got"), [("latin-1", "0xfc at column 2"), ("utf-16", "0xff at column 1")])
+def test_a_partner_in_another_encoding_is_named_with_its_line(tmp_path, encoding, got):
+    source, target = write(tmp_path / "a.en", "for\nover\n"), tmp_path / "a.de.gz"
+    write(target, "für\nüber\n".encode(encoding))
+    with pytest.raises(DataError, match=rf"^{target}:1: expected UTF-8 text; got byte {got}$"):
+        list(PairFile((source, target)))

@@ -1,14 +1,17 @@
 """Vocabularies: what was encoded comes back, whatever it says."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from saccade.data import PIECES
+from saccade.data.alphabet import spread
 from saccade.data.tokens import END, SPECIAL, UNKNOWN, learn, load
 from saccade.errors import RunError
 
@@ -20,8 +23,12 @@ TEXTS = [
     "<s> </s> <pad> <unk> <0x41>",
     " leading and trailing  ",
     "it's 3.14 (or so) -- not 2_000",
+    "▁ is no space, a▁b ▁▁ c nor \ufdd0\ufdd1▁\ufdd0\ufdd2\ufdd0",
+    "\0 and \x07, \x1b[0m; \u2028\u00a0\u3000 \ufffe 𒀭 𓂀 ᚠ",
 ]
-levels = pytest.mark.parametrize("level", ["char", "word", "bpe"])
+LEVELS = ["char", "word", "bpe", "unigram"]
+levels = pytest.mark.parametrize("level", LEVELS)
+pieces = pytest.mark.parametrize("level", PIECES)
 
 
 @levels
@@ -37,14 +44,33 @@ def test_what_was_encoded_comes_back(level, text):
     assert vocabulary.encode_many([text, ""]) == [tokens.ids, [END]]
 
 
-BPE, CHAR = learn(TEXTS, "bpe", 400), learn(TEXTS, "char")
+LEARNT = {level: learn(TEXTS, level, 400) for level in LEVELS}
+CHAR = LEARNT["char"]
+STRANGE = st.sampled_from("▁\ufdd0\ufdd1\ufdd2 \0<0x41>")
 
 
+@pieces
 @settings(max_examples=200, deadline=None)
-@given(st.text(st.characters(exclude_characters="▁", exclude_categories=["Cs"])))
-def test_no_text_is_unknown_to_pieces(text):
-    assert UNKNOWN not in BPE.encode(text).ids
-    assert BPE.decode(BPE.encode(text).ids) == text
+@given(text=st.text(st.characters(exclude_categories=["Cs"]) | STRANGE))
+@example("🏳️‍🌈👩‍🚀 \0\x01\x7f\u200b <0x41><s> ▁<0xE2> 𒀭𐎀ꙮ")
+def test_no_text_is_unknown_to_pieces(level, text):
+    vocabulary = LEARNT[level]
+    assert UNKNOWN not in vocabulary.encode(text).ids
+    assert vocabulary.decode(vocabulary.encode(text).ids) == text
+    assert vocabulary.encode_many([text]) == [vocabulary.encode(text).ids]
+
+
+@pieces
+def test_an_older_vocabulary_reads_as_it_did(level, tmp_path):
+    parts = json.loads(LEARNT[level].to_json())
+    del parts["normalizer"]["normalizers"][:2]
+    del parts["decoder"]["decoders"][-2:]
+    (tmp_path / "old.json").write_text(json.dumps(parts), "utf-8")
+    old = load(tmp_path / "old.json")
+    for text in TEXTS:
+        if "▁" not in text and "\ufdd0" not in text:
+            assert old.encode(text) == LEARNT[level].encode(text)
+            assert old.decode(old.encode(text).ids) == text
 
 
 @settings(max_examples=100, deadline=None)
@@ -57,7 +83,7 @@ def test_known_characters_come_back_in_any_order(text):
 @levels
 def test_what_was_never_seen_is_unknown_and_shown_as_itself(level):
     tokens = learn(["a b c"], level).encode("a Ω c")
-    if level == "bpe":
+    if level in PIECES:
         assert UNKNOWN not in tokens.ids
     else:
         assert tokens.ids.count(UNKNOWN) == 1
@@ -67,9 +93,52 @@ def test_what_was_never_seen_is_unknown_and_shown_as_itself(level):
 def test_vocabularies_have_a_largest_size():
     texts = [" ".join(f"w{a}{b}" for b in "abcdefghij") for a in "klmnopqrstuvwxyz"]
     assert learn(texts, "word", 50).size == 50
-    assert learn(texts, "bpe", 300).size <= 300
-    assert learn(texts, "bpe", 5).size >= 260, "the bytes are always there"
+    for level in PIECES:
+        assert learn(texts, level, 300).size <= 300
+        assert learn(texts, level, 5).size >= 260, "the bytes are always there"
     assert learn(texts, "char", 5).size == len(set("".join(texts))) + 4
+
+
+@pieces
+def test_rare_characters_leave_room_for_pieces(level):
+    texts = [f"thing {chr(0x4E00 + n)} thing {chr(0x4E00 + n % 7)} nothing" for n in range(3000)]
+    vocabulary = learn(texts, level, 1000)
+    assert vocabulary.size <= 1000
+    labels = {vocabulary.label(i) for i in range(vocabulary.size)}
+    assert sum(len(label) == 1 for label in labels) <= 374
+    assert set(map(chr, range(0x4E00, 0x4E07))) <= labels
+    assert len(vocabulary.encode("thing nothing").ids) <= 7
+    assert [vocabulary.decode(ids) for ids in vocabulary.encode_many(texts)] == texts
+
+
+def test_chinese_without_spaces_has_pieces_of_several_characters():
+    hours = "一二三四五六七八九十"
+    texts = [f"{day}{half}{hour}点{rest}" for day in ("今天", "明天") for half in ("上午", "下午", "晚上")
+             for hour in hours for rest in ("半", "一刻", "整")]  # fmt: skip
+    vocabulary = learn(texts, "unigram", 320)
+    tokens = vocabulary.encode("明天下午三点一刻")
+    assert "".join(tokens.labels[:-1]) == vocabulary.decode(tokens.ids) == "明天下午三点一刻"
+    assert len(tokens.ids) - 1 <= 5
+
+
+@pieces
+def test_common_words_are_pieces_also_where_no_word_is_longer(level):
+    texts = [f"{who} {does} the {what}" for who in ("Anna", "Otto") for does in ("reads", "writes")
+             for what in ("letter", "novel", "sermon")]  # fmt: skip
+    vocabulary = learn(texts * 20, level, 330)
+    labels = {vocabulary.label(i) for i in range(vocabulary.size)}
+    assert {"reads", "writes", "letter", "novel"} <= labels
+    assert not [label for label in labels if "\ufdd3" in label]
+
+
+def test_a_vocabulary_is_learned_from_a_part_of_many_texts():
+    texts = [f"{n:050}" for n in range(1000)]
+    for enough in (10**9, 100_000, 99_999, 5_000, 1):
+        kept = spread(iter(texts), enough)
+        assert sum(len(text) + 50 for text in kept) <= enough or len(kept) == 1
+        assert len(kept) >= min(1000, enough // 210)
+        assert [int(text) for text in kept] == list(range(0, 1000, int(kept[1]) if len(kept) > 1 else 1000))
+    assert spread([]) == []
 
 
 @levels

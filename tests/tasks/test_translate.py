@@ -5,16 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from saccade.data.paircorpus import Vocabularies
+from saccade.data.paircorpus import Vocabularies, encode
 from saccade.data.pairs import Pair
 from saccade.data.tokens import learn
 from saccade.errors import OptionError
 from saccade.tasks.base import Start
 from saccade.tasks.devices import pick_device
 from saccade.tasks.load import load
+from saccade.tasks.translate.learner import TranslateLearner
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.task import Translate
 from saccade.tasks.translate.translator import Longest, Translator, new_model
+from saccade.training.fit import train
 
 
 def untrained(attention: str = "additive") -> Translator:
@@ -121,3 +123,45 @@ def test_word_vectors_begin_both_embeddings(tmp_path):
         task.begin(task.new_model(wide, codec), wide, codec, said.append)
     with pytest.raises(OptionError, match="--vectors and --target-vectors need --level word; got bpe"):
         TranslateOptions(vectors="x")
+
+
+CHINESE = [(f"{half}{hour}点{rest}", f"{12 * (half == '下午') + number}:{minutes}")
+           for half in ("上午", "下午") for number, hour in enumerate("一二三四五六七八九十", 1)
+           for rest, minutes in (("整", "00"), ("一刻", "15"), ("半", "30"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", ["char", "unigram"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_chinese_without_spaces_is_read_in_pieces(tmp_path, level, shared):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"{source}\t{target}\n" for source, target in CHINESE), "utf-8")
+    options = TranslateOptions(
+        level=level, vocab_size=330, shared=shared, embedding=8, hidden=8, epochs=1, batch_tokens=64
+    )
+    translate = train(options, pairs, tmp_path / "run", device="cpu")
+    answer = translate("下午三点一刻")
+    assert "".join(answer.source[:-1]) == "下午三点一刻"
+    assert answer.weights.shape == (len(answer.target), len(answer.source))
+    assert (len(answer.source) < 7) == (level == "unigram")
+    assert translate.doubts("下午三点一刻") == []
+    source, target = translate.vocabularies
+    assert (source.to_json() == target.to_json()) == shared
+    assert translate("下午\0🦉").source[-1] == "</s>"
+    assert (target.identity("下") is not None) == (shared and level == "char") or level == "unigram"
+
+
+def test_batches_of_tokens_are_no_batches_of_sentences():
+    with pytest.raises(OptionError, match=r"^--batch-tokens takes the place of --batch-size; got both, 64 sentences$"):
+        TranslateOptions(batch_tokens=4096, batch_size=64)
+    with pytest.raises(OptionError, match=r"^--batch-tokens must be at least 0; got -1$"):
+        TranslateOptions(batch_tokens=-1)
+
+
+def test_the_loss_of_a_batch_is_the_mean_over_its_target_tokens():
+    translate = untrained()
+    learner = TranslateLearner(translate.model, TranslateOptions())
+    encoded = encode([Pair("12", "12"), Pair("34567", "3456789"), Pair("1", "1")], translate.vocabularies, copy=False)
+    whole, *alone = (learner.objective(encoded.batch(rows)) for rows in ([0, 1, 2], [0], [1], [2]))
+    counted = sum(one.counted.item() for one in alone)
+    assert counted == whole.counted.item() == 3 + 8 + 2
+    assert whole.loss.item() == pytest.approx(sum(one.total.item() for one in alone) / counted, rel=1e-5)

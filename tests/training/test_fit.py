@@ -100,13 +100,17 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, digits, seed)
 
 
 @pytest.mark.parametrize(
-    ("attention", "copy"),
-    [("additive", False), ("additive", True), ("reinforce", False)],  # the last also draws, and keeps a baseline
+    "more",
+    [
+        {"batch_size": 16},
+        {"batch_size": 16, "copy": True},
+        {"batch_size": 16, "attention": "reinforce"},  # also draws, and keeps a baseline
+        {"batch_tokens": 150, "shared": True},  # the round ends within an epoch
+    ],
+    ids=str,
 )
-def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch, attention, copy):
-    options = TranslateOptions(
-        level="char", attention=attention, copy=copy, embedding=8, hidden=16, epochs=27, batch_size=16, dropout=0.2
-    )
+def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch, more):
+    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=27, dropout=0.2, **more)
     train(tmp_path / "whole", digits, options)
 
     class Died(BaseException):

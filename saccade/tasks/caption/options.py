@@ -15,7 +15,7 @@ class CaptionOptions(WriteOptions):
     learning_rate: float = 0.001
     dropout: float = 0.2
     level: Level = "word"
-    """What a token of the texts is: a character, a word, or a byte-pair piece."""
+    """What a token of the texts is: a character, a word, or a piece: byte-pair, or of a unigram language model."""
     attention: str = "visual"
     """What the decoder looks with: visual (soft, with a gate), visual+reinforce (hard), sca-cnn, any mechanism of
     `saccade mechanisms`; none gives it the mean of the image."""

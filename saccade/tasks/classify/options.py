@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from saccade.attention.poolings import check_pooling, check_self_attention
-from saccade.data import Level
+from saccade.data import LEAST_PIECES, PIECES, Level
 from saccade.errors import OptionError
 from saccade.layers.reading import EncoderName
 from saccade.tasks.course import flag
@@ -24,7 +24,7 @@ class ClassifyOptions(Pretraining):
     documents: bool = False
     """Read documents in two levels, words and sentences (Yang et al. 2016); a plain text is cut into its sentences."""
     level: Level = "word"
-    """What a token is: a character, a word, or a byte-pair piece."""
+    """What a token is: a character, a word, or a piece: byte-pair, or of a unigram language model."""
     cased: bool = False
     """Tell capital letters from small ones."""
     least: int = 2
@@ -80,7 +80,7 @@ class ClassifyOptions(Pretraining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
+        least = {"vocab_size": LEAST_PIECES if self.level in PIECES else 5, "embedding": 1, "hidden": 2, "layers": 1}
         least |= {"character_embedding": 1, "character_hidden": 2}
         self.at_least(
             {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from saccade.attention import catalogue
-from saccade.data import Level
+from saccade.data import LEAST_PIECES, PIECES, Level
 from saccade.errors import OptionError
 from saccade.layers import HalfName, NormOrder, Order, PositionName
 from saccade.tasks.course import Course, flag
@@ -15,9 +15,13 @@ class TranslateOptions(Course):
     """How to train a translator. The defaults work untouched."""
 
     level: Level = "bpe"
-    """What a token is: a character, a word, or a byte-pair piece."""
+    """What a token is: a character, a word, or a piece: byte-pair, or of a unigram language model."""
     vocab_size: int = 8000
     """Largest number of tokens of each side, for words and pieces."""
+    shared: bool = False
+    """Learn one vocabulary of both sides, for languages that share words and names."""
+    batch_tokens: int = 0
+    """Most tokens of a step on each side, padding counted, in place of --batch-size sentences; 0: as many sentences."""
     attention: str = "additive"
     """The mechanism between encoder and decoder, or parts joined by plus signs, as in general+sparsemax+local-p; none
     is the plain encoder-decoder. `saccade mechanisms` lists them."""
@@ -69,12 +73,14 @@ class TranslateOptions(Course):
     max_length: int = 1000
     """Pairs with more tokens than this on a side are left out, and counted."""
 
-    FREE: ClassVar[tuple[str, ...]] = ("max_length", "label_smoothing", "variational")
+    FREE: ClassVar[tuple[str, ...]] = ("max_length", "label_smoothing", "variational", "batch_tokens")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1}
-        self.at_least({**least, "max_length": 2, "half_width": 1, "coverage_loss": 0})
+        least = {"vocab_size": LEAST_PIECES if self.level in PIECES else 5, "embedding": 1, "hidden": 2, "layers": 1}
+        self.at_least({**least, "max_length": 2, "batch_tokens": 0, "half_width": 1, "coverage_loss": 0})
+        if self.batch_tokens and self.batch_size != Course.batch_size:
+            raise OptionError(f"--batch-tokens takes the place of --batch-size; got both, {self.batch_size} sentences")
         try:
             parts = catalogue.parse(self.attention)
         except ValueError as error:

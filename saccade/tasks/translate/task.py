@@ -1,16 +1,20 @@
 """The task of turning one kind of text into another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from saccade.data import tokens
 from saccade.data.paircorpus import Batch, PairCorpus, Vocabularies
 from saccade.data.pairs import SOURCE_AND_TARGET, Pair, PairFile
+from saccade.data.schedule import Epochs, TokenSchedule
 from saccade.errors import OptionError, RunError
 from saccade.files import write_atomic
 from saccade.models.seq2seq import Seq2Seq
@@ -44,12 +48,15 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
         return held_out(start, options.seed, lambda pair: str(pair.source), self.noun, say)
 
     def learn(self, start: Start, training: Iterable[Pair], options: TranslateOptions) -> Vocabularies:
-        """A vocabulary of each side."""
+        """A vocabulary of each side, or one of both."""
+        if options.shared:
+            both = tokens.learn(chain.from_iterable(training), options.level, options.vocab_size)
+            return Vocabularies(both, both)
         sides = (pair.source for pair in training), (pair.target for pair in training)
         return Vocabularies(*(tokens.learn(texts, options.level, options.vocab_size) for texts in sides))
 
     def write_codec(self, run: Run, codec: Vocabularies) -> None:
-        """Two tokenizers."""
+        """Two tokenizers, a shared one twice."""
         for side, vocabulary in zip(Vocabularies._fields, codec, strict=True):
             write_atomic(run.path(f"tokenizer-{side}.json"), vocabulary.to_json())
 
@@ -62,6 +69,19 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
     ) -> PairCorpus:
         """Encoded pairs, without those that are too long."""
         return PairCorpus(folder, name, examples, codec, options.max_length, copy=options.copy)
+
+    def schedule(self, corpus: PairCorpus, options: TranslateOptions) -> Epochs:
+        """So many sentences, or so many tokens of each side."""
+        if not options.batch_tokens:
+            return super().schedule(corpus, options)
+        return TokenSchedule([corpus.sizes, corpus.target_sizes], options.batch_tokens, options.seed)
+
+    def measured(self, corpus: PairCorpus, options: TranslateOptions) -> Sequence[NDArray[np.int64]]:
+        """Like ones together; with a bound on tokens, within it."""
+        if not options.batch_tokens:
+            return super().measured(corpus, options)
+        schedule = self.schedule(corpus, options)
+        return [schedule[step] for step in range(schedule.per_epoch)]
 
     def report(self, start: Start, options: TranslateOptions, parts: Parts, say: Say) -> None:
         """Empty lines, pairs left out, tokens that a fine-tuned model never saw."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from saccade.attention.visual import check_visual
-from saccade.data import Level
+from saccade.data import LEAST_PIECES, PIECES, Level
 from saccade.errors import OptionError
 from saccade.layers import Order
 from saccade.tasks.course import Course, flag
@@ -17,7 +17,7 @@ class WriteOptions(Course):
     """How to train what writes down what it sees or hears."""
 
     level: Level = "char"
-    """What a token of the texts is: a character, a word, or a byte-pair piece."""
+    """What a token of the texts is: a character, a word, or a piece: byte-pair, or of a unigram language model."""
     vocab_size: int = 8000
     """Largest number of tokens, for words and pieces."""
     attention: str = "additive"
@@ -55,8 +55,8 @@ class WriteOptions(Course):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"vocab_size": 300 if self.level == "bpe" else 5, "embedding": 1, "hidden": 2, "layers": 1, "heads": 1}
-        self.at_least({**least, "max_length": 1})
+        least = {"vocab_size": LEAST_PIECES if self.level in PIECES else 5, "embedding": 1, "hidden": 2, "layers": 1}
+        self.at_least({**least, "heads": 1, "max_length": 1})
         for name, most in (("ctc", 1), ("label_smoothing", 0.99)):
             if not 0 <= getattr(self, name) <= most:
                 raise OptionError(f"{flag(name)} must be a share, 0 to {most}; got {getattr(self, name)}")
