@@ -9,10 +9,10 @@ from saccade.alignments import Links
 
 
 def words_at(stretches: Sequence[tuple[int, int]], words: Sequence[str]) -> list[int]:
-    """The word that each token is a piece of, for a text that is `words` with one space between; -1 for none.
+    """The word that each token is a piece of, for a text that is `words` with one space between.
 
-    A token belongs to the word of its last character, for some begin with the space before their word; one that is
-    the space alone, or nothing, belongs to none.
+    A token belongs to the word of its last character. The space before a word is of that word, whether it is a token
+    of its own or the beginning of one. A token that stands for nothing of the text belongs to none, -1.
 
     Args:
         stretches: where each token stands in the text: its first character, and the one behind its last.
@@ -20,7 +20,7 @@ def words_at(stretches: Sequence[tuple[int, int]], words: Sequence[str]) -> list
     >>> words_at([(0, 2), (2, 4), (4, 8), (8, 9)], ["half", "past"])
     [0, 0, 1, 1]
     """
-    places = [word for number, text in enumerate(words) for word in [*[number] * len(text), -1]]
+    places = [number for number, text in enumerate(words) for _ in range(len(text) + (number > 0))]
     return [places[end - 1] if end > begin else -1 for begin, end in stretches]
 
 

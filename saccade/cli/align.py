@@ -50,7 +50,7 @@ def _check(command: Align) -> None:
         got = "one of the files alone" if files else "none of them"
         raise OptionError(f"align must be given --source and --target, or --gold; got {got}")
     if command.symmetrize is not None and command.reverse is None:
-        raise OptionError(f"--symmetrize needs --reverse, a run of the other direction; got {command.symmetrize} alone")
+        raise OptionError(f"--symmetrize needs --reverse, its other direction; got {command.symmetrize} alone")
     if command.threshold is not None and not 0 < command.threshold <= 1:
         raise OptionError(f"--threshold must be above 0 and at most 1; got {command.threshold}")
 

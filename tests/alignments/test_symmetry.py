@@ -145,5 +145,5 @@ def test_where_no_two_links_compete_the_order_is_nothing():
 
 
 def test_an_unknown_way():
-    with pytest.raises(ValueError, match="how must be one of intersection, union, .*; got 'grow'"):
+    with pytest.raises(ValueError, match=r"how must be one of intersection, union, .*; got 'grow'"):
         symmetrize(set(), set(), "grow")

@@ -1,5 +1,7 @@
 """Weights of tokens to those of words, and these to links."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -42,10 +44,10 @@ def test_words_of_one_piece_keep_their_weights():
 
 
 def test_a_token_belongs_to_the_word_of_its_last_character():
-    #        "ab c d"; pieces "ab", " c", " ", "d", nothing, and one beside the text's end
-    assert words_at([(0, 2), (2, 4), (4, 5), (5, 6), (6, 6)], ["ab", "c", "d"]) == [0, 1, -1, 2, -1]
-    # A word may hold a space of its own; the one between words is the other.
-    assert words_at([(n, n + 1) for n in range(7)], ["New Y", "x"]) == [0, 0, 0, 0, 0, -1, 1]
+    # "ab c d": "ab", " c", the space, "d", and a token of nothing
+    assert words_at([(0, 2), (2, 4), (4, 5), (5, 6), (6, 6)], ["ab", "c", "d"]) == [0, 1, 2, 2, -1]
+    # A word may hold a space of its own.
+    assert words_at([(n, n + 1) for n in range(7)], ["New Y", "x"]) == [0, 0, 0, 0, 0, 1, 1]
 
 
 def test_likeliest_gives_each_target_word_one_link():
@@ -62,7 +64,7 @@ def test_above_takes_fewer_the_higher_and_contains_the_likeliest():
     weights = np.random.default_rng(5).random((5, 7))
     steps = [above(weights, least) for least in (1e-9, 0.3, 0.6, 0.9, 1.1)]
     assert [len(links) for links in steps] == [(weights >= least).sum() for least in (1e-9, 0.3, 0.6, 0.9, 1.1)]
-    assert all(more > less for more, less in zip(steps, steps[1:], strict=False))
+    assert all(more > less for more, less in pairwise(steps))
     assert likeliest(weights) <= above(weights, weights.max(1).min())
     assert all(weights[target, source] >= 0.6 for source, target in steps[2])
     for least in (0, -1, float("nan")):

@@ -75,7 +75,7 @@ def test_links_beyond_the_words_and_lines_beyond_the_pairs(tmp_path):
 
 
 def test_word_pairs(tmp_path):
-    source = written(tmp_path / "s.gz", gzip.compress("one  two\r\nthree\n".encode()))
+    source = written(tmp_path / "s.gz", gzip.compress(b"one  two\r\nthree\n"))
     target = written(tmp_path / "t", " eins\tzwei \ndrei")
     pairs = list(word_pairs(source, target))
     assert pairs == [(("one", "two"), ("eins", "zwei")), (("three",), ("drei",))]

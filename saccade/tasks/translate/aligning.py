@@ -22,7 +22,7 @@ class Aligned(NamedTuple):
 
     source:  the words that were read.
     target:  the words that were given.
-    weights: float32 `[target, source]`; a row sums to one but for what went to the end token and to spaces.
+    weights: float32 `[target, source]`; a row sums to one but for what went to the end token.
     """
 
     source: tuple[str, ...]
