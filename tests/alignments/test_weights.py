@@ -46,6 +46,7 @@ def test_words_of_one_piece_keep_their_weights():
 def test_a_token_belongs_to_the_word_of_its_last_character():
     # "ab c d": "ab", " c", the space, "d", and a token of nothing
     assert words_at([(0, 2), (2, 4), (4, 5), (5, 6), (6, 6)], ["ab", "c", "d"]) == [0, 1, 2, 2, -1]
+    assert words_at([(0, 4)], ["ab", "c", "d"]) == [1]
     # A word may hold a space of its own.
     assert words_at([(n, n + 1) for n in range(7)], ["New Y", "x"]) == [0, 0, 0, 0, 0, 1, 1]
 

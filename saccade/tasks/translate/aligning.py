@@ -55,15 +55,14 @@ def align(
     """
     given = [WordPair(*(_words(side, place) for side in pair)) for place, pair in enumerate(pairs)]
     texts = [Pair(" ".join(pair.source), " ".join(pair.target)) for pair in given]
-    sides = [
-        _words_of_tokens(vocabulary, [pair[side] for pair in given])
-        for side, vocabulary in enumerate(translator.vocabularies)
-    ]
-    found = zip(given, forced_weights(translator, texts, shift=shift), *sides, strict=True)
-    return [
-        Aligned(*pair, word_weights(weights, [*source, -1], target, shape=(len(pair.target), len(pair.source))))
-        for pair, weights, source, target in found
-    ]
+    looked = forced_weights(translator, texts, shift=shift)
+    read = _words_of_tokens(translator.vocabularies.source, [pair.source for pair in given])
+    written = _words_of_tokens(translator.vocabularies.target, [pair.target for pair in given])
+    aligned = []
+    for pair, weights, source, target in zip(given, looked, read, written, strict=True):
+        found = word_weights(weights, [*source, -1], target, shape=(len(pair.target), len(pair.source)))
+        aligned.append(Aligned(pair.source, pair.target, found))
+    return aligned
 
 
 def _words(side: str | Sequence[str], place: int) -> tuple[str, ...]:
