@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from saccade.tasks.tag.tagger import WordTagger
     from saccade.tasks.transcribe.options import TranscribeOptions
     from saccade.tasks.transcribe.transcriber import Transcriber
+    from saccade.tasks.translate.aligning import align
     from saccade.tasks.translate.options import TranslateOptions
     from saccade.tasks.translate.translator import Translator
     from saccade.training.fit import train
@@ -182,6 +183,7 @@ _WHERE = {
     "WordTagger": "tasks.tag.tagger",
     "additive_attention": "kernels",
     "additive_scores": "kernels",
+    "align": "tasks.translate.aligning",
     "build": "attention.build",
     "chunk_weights": "attention.mocha",
     "copy_log_probabilities": "attention.pointer",
@@ -292,6 +294,7 @@ __all__ = [
     "WordTagger",
     "additive_attention",
     "additive_scores",
+    "align",
     "build",
     "chunk_weights",
     "copy_log_probabilities",

@@ -10,8 +10,8 @@ import pytest
 import saccade
 
 PACKAGE = Path(saccade.__file__).parent
-ROOMS = "errors files masks normalizers kernels attention migrate layers models decoding data metrics runs tasks"
-ROOMS += " training lens cli"
+ROOMS = "errors files masks alignments normalizers kernels attention migrate layers models decoding data metrics runs"
+ROOMS += " tasks training lens cli"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 HEAVY = {"lightning": {"training"}, "tensorboard": {"training"}, "sacrebleu": {"metrics"}, "tokenizers": {"data"}}
 HEAVY |= {

@@ -146,6 +146,10 @@ def _run(command: Any) -> None:
             from saccade.cli.show import show
 
             show(command)
+        case options.Align():
+            from saccade.cli.align import align
+
+            align(command)
         case options.Describe():
             from saccade.cli.describe import describe
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from saccade.alignments import Method
 from saccade.cli.comparing import (
     CompareCaption,
     CompareClassify,
@@ -132,6 +133,35 @@ class Show:
 
 
 @dataclass(frozen=True)
+class Align:
+    """Say which words of a text and its translation belong together, by what a translator looks at when it is given
+    both: links such as 0-0 1-2 (source and target word, counted from 0), one line a pair, in order.
+    """
+
+    run: Positional[Path]
+    """The run folder of a translator."""
+    source: Path | None = None
+    """A file of sentences, one a line, words parted by white space; plain or .gz."""
+    target: Path | None = None
+    """Their translations, line by line."""
+    gold: Annotated[Path | None, arg(metavar="FILE.jsonl")] = None
+    """Links that people drew: src, tgt, sure and possible on each line. Prints precision, recall and alignment error
+    rate, on standard error unless --out takes the links; without --source and --target its own words are linked."""
+    reverse: Path | None = None
+    """A run of the other direction, whose links are put together with those of the first."""
+    symmetrize: Method | None = None
+    """How they are put together; grow-diag-final-and where nothing else is said."""
+    shift: bool = False
+    """Take what was looked at when a word was read in place of when it was predicted (Chen et al. 2020, Shift-Att)."""
+    threshold: float | None = None
+    """Link words of at least this weight; without it each target word and the source word of its largest."""
+    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Write the links to this file, whole or not at all, in place of standard output."""
+    device: str = "cpu"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+
+@dataclass(frozen=True)
 class Look:
     """See what a model of the Hugging Face library looked at: every layer and head, at full speed and exactly."""
 
@@ -223,6 +253,7 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Show, subcommand("show")]
+    | Annotated[Align, subcommand("align")]
     | Annotated[Describe, subcommand("describe")]
     | Annotated[Look, subcommand("look")]
     | Annotated[Mechanisms, subcommand("mechanisms")]

@@ -96,6 +96,14 @@ class Vocabulary:
             for text, encoding in zip(texts, found, strict=True)
         ]
 
+    def stretches_many(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Where each token of each text stands in it: its first character and the one behind its last; no end token.
+
+        >>> learn(["to be"], "word").stretches_many(["to be"])
+        [[(0, 2), (2, 5)]]
+        """
+        return [encoding.offsets for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
     def label(self, identity: int, extra: Sequence[str] = ()) -> str:
         """How a token reads; ids beyond the vocabulary are those of `extra`."""
         return self._readable(self._name(identity, extra))

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.alignments.weights import word_weights
 from saccade.lens.heads import LIMIT, Layers, Measured, Site, Top, choices
 from saccade.lens.maps import AttentionMap
 from saccade.lens.tokens import Tokens
@@ -141,14 +142,8 @@ def merged(one: Site) -> Site:
             *_gathered(head, row, word, share, (heads, rows, columns)), rest.astype(np.float32)
         )
     else:
-        by_source = _summed(weights.astype(np.float64), source, columns, 2)
-        drawn = (_summed(by_source, target, rows, 1) / pieces[:, None]).astype(np.float32)
+        drawn = word_weights(weights, one.source.words, one.target.words, shape=(rows, columns))
     return one._replace(source=_words(one.source), target=_words(one.target), weights=drawn)
-
-
-def _summed(weights: NDArray[np.float64], words: NDArray[np.intp], count: int, axis: int) -> NDArray[np.float64]:
-    starts = np.searchsorted(words, np.arange(count))  # words count up
-    return np.add.reduceat(weights, starts, axis=axis) if count and weights.size else weights
 
 
 def _words(axis: Tokens) -> Tokens:

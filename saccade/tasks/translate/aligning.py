@@ -1,0 +1,111 @@
+"""Which words of two texts belong together, by what a translator looks at when it is given both."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from saccade.alignments.weights import word_weights, words_at
+from saccade.data.aligned import WordPair
+from saccade.data.paircorpus import encode
+from saccade.data.pairs import Pair
+from saccade.data.tokens import Vocabulary
+from saccade.errors import RunError
+from saccade.tasks.base import answered
+from saccade.tasks.translate.translator import Translator, to_device
+
+
+class Aligned(NamedTuple):
+    """What the words of a translation looked at.
+
+    source:  the words that were read.
+    target:  the words that were given.
+    weights: float32 `[target, source]`; a row sums to one but for what went to the end token.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    weights: NDArray[np.float32]
+
+
+def align(
+    translator: Translator, pairs: Sequence[tuple[str | Sequence[str], str | Sequence[str]]], *, shift: bool = False
+) -> list[Aligned]:
+    """What each word of a given translation looks at; `saccade.alignments.weights` makes links of it.
+
+    The weights of tokens are those of `forced_weights`; a word of several pieces has the sum over the pieces that are
+    looked at and the mean over those that look. A pair's weights do not depend on the others.
+
+    Args:
+        translator: any that looks at its source.
+        pairs: source and target, each a text, whose words white space parts, or a list of words.
+        shift: whether a word has the weights of the steps that read it, in place of those that predicted it.
+
+    Raises:
+        ValueError: a side without a word.
+        RunError: the translator looks at nothing.
+
+    >>> from saccade.tasks.translate.translator import Longest, TranslateOptions, Vocabularies, new_model, tokens
+    >>> both = Vocabularies(*[tokens.learn(["one two"], "char")] * 2)
+    >>> translator = Translator(new_model(TranslateOptions(), both), both, Longest(7, 7))
+    >>> align(translator, [("one two", "two two one")])[0].weights.shape
+    (3, 2)
+    """
+    given = [WordPair(*(_words(side, place) for side in pair)) for place, pair in enumerate(pairs)]
+    texts = [Pair(" ".join(pair.source), " ".join(pair.target)) for pair in given]
+    looked = forced_weights(translator, texts, shift=shift)
+    read = _words_of_tokens(translator.vocabularies.source, [pair.source for pair in given])
+    written = _words_of_tokens(translator.vocabularies.target, [pair.target for pair in given])
+    aligned = []
+    for pair, weights, source, target in zip(given, looked, read, written, strict=True):
+        found = word_weights(weights, [*source, -1], target, shape=(len(pair.target), len(pair.source)))
+        aligned.append(Aligned(pair.source, pair.target, found))
+    return aligned
+
+
+def _words(side: str | Sequence[str], place: int) -> tuple[str, ...]:
+    words = tuple(side.split() if isinstance(side, str) else side)
+    if not words:
+        raise ValueError(f"pairs must have a word on each side; got {side!r} in pair {place}")
+    return words
+
+
+def _words_of_tokens(vocabulary: Vocabulary, texts: Sequence[tuple[str, ...]]) -> list[list[int]]:
+    """The word of each token of each text."""
+    stretches = vocabulary.stretches_many([" ".join(words) for words in texts])
+    return [words_at(some, words) for some, words in zip(stretches, texts, strict=True)]
+
+
+def forced_weights(translator: Translator, pairs: Sequence[Pair], *, shift: bool = False) -> list[NDArray[np.float32]]:
+    """What each token of a given target looks at, when the true tokens before it are given.
+
+    A row is that of the step that predicted its token, or with `shift` that of the next step, which reads the token
+    (Chen et al. 2020, Shift-Att). A decoder that attends before its cell asks with the state before it: one that has
+    not read yet what this step reads.
+
+    Args:
+        translator: any that looks at its source.
+        pairs: texts; those of like length are run together.
+        shift: whether a token has the weights of the step that reads it.
+
+    Returns:
+        for each pair float32 `[target token, source token]`; the end token is among those of the source alone.
+
+    Raises:
+        RunError: the translator looks at nothing.
+    """
+    encoded = encode(pairs, translator.vocabularies, copy=translator.model.config.copy)
+
+    @torch.inference_mode()
+    def run(rows: list[int]) -> list[NDArray[np.float32]]:
+        batch = to_device(encoded.batch(rows), translator.device)
+        forced = translator.model(batch.source, batch.lengths, batch.before, copy=batch.copy)
+        if forced.weights is None:
+            raise RunError("expected a translator that looks at its source; it looks at nothing (--attention none)")
+        steps = forced.weights[:, 1:] if shift else forced.weights  # the end token is the last that is predicted
+        found = zip(steps.float().cpu().numpy(), rows, strict=True)
+        return [each[: len(encoded.targets[row]) - 1, : len(encoded.sources[row])] for each, row in found]
+
+    return answered(run, range(len(pairs)), lambda row: len(encoded.targets[row]))
