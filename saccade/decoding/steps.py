@@ -1,0 +1,144 @@
+"""What a search asks: anything that can take a step, which tokens are its best, and rows chosen from its tensors."""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+_PIECE = 64
+"""Of how many tokens only the largest is looked at first, on the CPU, whose `topk` looks at each for long."""
+
+
+class Stepped(Protocol):
+    """What a step gives: logits `[batch, vocab]`, weights `[batch, source]` or None, and the next state."""
+
+    @property
+    def logits(self) -> Tensor: ...
+    @property
+    def weights(self) -> Tensor | None: ...
+    @property
+    def state(self) -> Any: ...
+
+
+class Scored(NamedTuple):
+    """What a step gives in place of logits where its own scores are summed as they are: `[batch, vocab]`, none above 0,
+    -inf where a token is impossible.
+    """
+
+    scores: Tensor
+    weights: Tensor | None
+    state: Any
+
+
+class Steps(Protocol):
+    """A decoder: reads the previous tokens `[batch]`, a memory and a state. Memory and state are nested tuples of
+    tensors whose first axis is the batch (one row may stand for all). A search leaves rows out once they have ended.
+    """
+
+    def step(self, token: Tensor, memory: Any, state: Any) -> Stepped | Scored: ...
+
+
+class Hypothesis(NamedTuple):
+    """One answer of a search.
+
+    tokens:  ids, without the end token.
+    score:   log-probability in nats, of the end token too where the answer ended by itself; where the steps were
+             `Scored`, the sum of their scores.
+    weights: `[steps, source]`, a row for each token and one for the end token if there is one; or None.
+    """
+
+    tokens: list[int]
+    score: float
+    weights: Tensor | None
+
+
+class Symbols(NamedTuple):
+    """The token that starts an answer, the one that ends it, and those that are never written."""
+
+    start: int
+    end: int
+    banned: tuple[int, ...] = ()
+
+
+def log_probabilities(stepped: Stepped | Scored) -> Tensor:
+    """What each token adds to the score of an answer, `[batch, vocab]`."""
+    return stepped.scores if isinstance(stepped, Scored) else stepped.logits.float().log_softmax(-1)
+
+
+def best_tokens(stepped: Stepped | Scored, symbols: Symbols, count: int) -> tuple[Tensor, Tensor]:
+    """What the `count` best tokens of each row add to the score of an answer, and which they are, best first.
+
+    Logits have the order of their log-probabilities, which are made for these tokens alone; those that are never
+    written stand last, with -inf.
+    """
+    scored = isinstance(stepped, Scored)
+    values = stepped.scores if isinstance(stepped, Scored) else stepped.logits.float()
+    found, token = largest(values, min(count + len(symbols.banned), values.shape[-1]))
+    for banned in symbols.banned:
+        found = found.masked_fill(token == banned, -float("inf"))
+    if symbols.banned:
+        found, order = found.topk(min(count, found.shape[-1]), -1)
+        token = token.gather(-1, order)
+    return (found if scored else found - values.logsumexp(-1, keepdim=True)), token
+
+
+def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`x.topk(count)` of `[batch, vocab]`: the largest numbers of each row, and where they stand.
+
+    On the CPU of a large vocabulary only the pieces with the `count` largest maxima are searched, which hold them all.
+
+    >>> values, place = largest(torch.arange(5000.0)[None] % 4999, 2)
+    >>> values.tolist(), place.tolist()
+    ([[4998.0, 4997.0]], [[4998, 4997]])
+    """
+    pieces = x.shape[-1] // _PIECE
+    if x.device.type != "cpu" or pieces < 4 * count:
+        return tuple(x.topk(count, -1))  # type: ignore[return-value]
+    whole = pieces * _PIECE
+    # A piece takes every `pieces`-th number, so that the maxima are those of whole vectors.
+    piece = x[:, :whole].unflatten(1, (_PIECE, pieces)).amax(1).topk(count, -1, sorted=False).indices
+    place = (piece[:, None] + pieces * torch.arange(_PIECE)[:, None]).flatten(1)
+    place = torch.cat([place, torch.arange(whole, x.shape[-1]).expand(len(x), -1)], 1)
+    values, order = x.gather(1, place).topk(count, -1)
+    return values, place.gather(1, order)
+
+
+def select(tree: Any, index: Tensor, batch: int) -> Any:
+    """One `index_select` on every tensor of nested tuples whose first axis is the batch."""
+    if isinstance(tree, Tensor):
+        return tree.index_select(0, index) if tree.shape[0] == batch else tree
+    if not isinstance(tree, tuple):
+        return tree
+    parts = (select(part, index, batch) for part in tree)
+    return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+
+
+def some_tensor(tree: Any) -> Tensor:
+    """Some tensor of nested tuples, for its device."""
+    while not isinstance(tree, Tensor):
+        tree = tree[0]
+    return tree
+
+
+class Looked:
+    """The weights of all steps, `[batch, source]` each, of which an answer has one row a step."""
+
+    def __init__(self) -> None:
+        self._steps: list[Tensor] = []
+        self.offset = 0
+        """Where the rows of the next step begin among those of all."""
+
+    def add(self, weights: Tensor | None, batch: int) -> None:
+        """Those of one more step."""
+        if weights is not None:
+            self._steps.append(weights)
+        self.offset += batch
+
+    def rows(self) -> Tensor | None:
+        """Of all steps, `[steps * batch, source]`; None where nothing was shown."""
+        return torch.cat(self._steps) if self._steps else None
+
+
+def rows_of(weights: Tensor | None, index: list[int]) -> Tensor | None:
+    """Some rows, or None of None."""
+    return None if weights is None else weights[torch.tensor(index, dtype=torch.long, device=weights.device)]
