@@ -16,8 +16,8 @@ from saccade.decoding.steps import (
     Stepped,
     Steps,
     Symbols,
+    allowed,
     best_tokens,
-    log_probabilities,
     rows_of,
     select,
     some_tensor,
@@ -88,10 +88,9 @@ def sample(
     sampling = Sampling() if sampling is None else sampling
 
     def choose(stepped: Stepped | Scored, rows: list[int]) -> tuple[Tensor, Tensor]:
-        gains = log_probabilities(stepped)
-        allowed = gains.index_fill(-1, torch.tensor(symbols.banned, device=gains.device, dtype=torch.long), -INF)
+        gains = allowed(stepped, symbols)
         noise = torch.stack([_gumbel(gains.shape[-1], generators[row]) for row in rows]).to(gains.device)
-        token = (narrowed(allowed / sampling.temperature, sampling) + noise).argmax(-1)
+        token = (narrowed(gains / sampling.temperature, sampling) + noise).argmax(-1)
         return gains.gather(1, token[:, None])[:, 0], token
 
     return _written(model, memory, state, symbols, limits, choose)

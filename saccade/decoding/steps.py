@@ -66,24 +66,21 @@ def log_probabilities(stepped: Stepped | Scored) -> Tensor:
 
 
 def best_tokens(stepped: Stepped | Scored, symbols: Symbols, count: int) -> tuple[Tensor, Tensor]:
-    """What the `count` best tokens of each row add to the score of an answer, and which they are, best first.
+    """What the `count` best tokens of each row add to the score of an answer, and which they are, best first."""
+    return largest(allowed(stepped, symbols), count)
 
-    Logits have the order of their log-probabilities, which are made for these tokens alone; those that are never
-    written stand last, with -inf.
-    """
-    scored = isinstance(stepped, Scored)
-    values = stepped.scores if isinstance(stepped, Scored) else stepped.logits.float()
-    found, token = largest(values, min(count + len(symbols.banned), values.shape[-1]))
-    for banned in symbols.banned:
-        found = found.masked_fill(token == banned, -float("inf"))
-    if symbols.banned:
-        found, order = found.topk(min(count, found.shape[-1]), -1)
-        token = token.gather(-1, order)
-    return (found if scored else found - values.logsumexp(-1, keepdim=True)), token
+
+def allowed(stepped: Stepped | Scored, symbols: Symbols) -> Tensor:
+    """What each token adds to the score of an answer, -inf for those that are never written."""
+    scores = log_probabilities(stepped)
+    scores = scores.clone() if isinstance(stepped, Scored) else scores
+    scores[:, list(symbols.banned)] = -float("inf")
+    return scores
 
 
 def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`x.topk(count)` of `[batch, vocab]`: the largest numbers of each row, and where they stand.
+    """`x.topk(count)` of `[batch, vocab]`, or of all where there are fewer: the largest numbers of each row, and where
+    they stand.
 
     On the CPU of a large vocabulary only the pieces with the `count` largest maxima are searched, which hold them all.
 
@@ -91,13 +88,14 @@ def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     >>> values.tolist(), place.tolist()
     ([[4998.0, 4997.0]], [[4998, 4997]])
     """
+    count = min(count, x.shape[-1])
     pieces = x.shape[-1] // _PIECE
     if x.device.type != "cpu" or pieces < 4 * count:
-        return tuple(x.topk(count, -1))  # type: ignore[return-value]
+        values, place = x.topk(count, -1)
+        return values, place
     whole = pieces * _PIECE
-    # A piece takes every `pieces`-th number, so that the maxima are those of whole vectors.
-    piece = x[:, :whole].unflatten(1, (_PIECE, pieces)).amax(1).topk(count, -1, sorted=False).indices
-    place = (piece[:, None] + pieces * torch.arange(_PIECE)[:, None]).flatten(1)
+    best = x[:, :whole].unflatten(1, (pieces, _PIECE)).amax(-1).topk(count, -1, sorted=False).indices
+    place = (_PIECE * best[..., None] + torch.arange(_PIECE)).flatten(1)
     place = torch.cat([place, torch.arange(whole, x.shape[-1]).expand(len(x), -1)], 1)
     values, order = x.gather(1, place).topk(count, -1)
     return values, place.gather(1, order)
