@@ -6,9 +6,10 @@ from saccade.decoding.ensemble import Ensemble, arithmetic, geometric, together
 from saccade.decoding.manner import SEARCHED, Manner, decode
 from saccade.decoding.onebyone import Sampling, generator, greedy, narrowed, sample
 from saccade.decoding.penalty import Penalty, power, wu
-from saccade.decoding.steps import Hypothesis, Scored, Stepped, Steps, Symbols
+from saccade.decoding.steps import LEAST, Hypothesis, Scored, Stepped, Steps, Symbols
 
 __all__ = [
+    "LEAST",
     "SEARCHED",
     "Ensemble",
     "Hypothesis",

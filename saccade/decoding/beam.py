@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade.decoding.penalty import Penalty, power
-from saccade.decoding.steps import Hypothesis, Looked, Steps, Symbols, best_tokens, rows_of, select, some_tensor
+from saccade.decoding.steps import Hypothesis, Looked, Steps, Symbols, ballasted, begun, best_tokens, rows_of, select
 
 Integers = NDArray[np.int64]
 INF = float("inf")
@@ -44,18 +44,17 @@ def beam_search(
     search = _Beams(limits, beam, best, power(0) if penalty is None else penalty)
     if not limits:
         return []
-    token = some_tensor(state).new_full((len(limits),), symbols.start, dtype=torch.long)
+    memory, state, token = begun(memory, state, len(limits), symbols.start)
     while True:
-        stepped, batch, rows = model.step(token, memory, state), len(token), len(search.rows)
-        search.looked.add(stepped.weights, batch)
+        stepped, batch, rows = model.step(token, memory, state), len(token), search.scores.shape
         origin, written = search.advance(*best_tokens(stepped, symbols, 2 * beam), symbols.end)
+        search.looked.add(stepped.weights, batch)
         if not len(search.rows):
             return search.answers()
-        index = torch.from_numpy(origin.ravel()).to(token.device)
+        index, token = (torch.from_numpy(ballasted(part.ravel())).to(token.device) for part in (origin, written))
         state = select(stepped.state, index, batch)
-        if len(index) != batch or len(search.rows) != rows:  # else each beam has the memory of its row already
+        if search.scores.shape != rows:  # else each beam has the memory of its row already
             memory = select(memory, index, batch)
-        token = torch.from_numpy(written.ravel()).to(token.device)
 
 
 class _Step(NamedTuple):
@@ -101,11 +100,11 @@ class _Beams:
         done. Returns where each beam that goes on came from, as an index into the flattened beginnings, and its token.
         """
         rows, width, count = *self.scores.shape, gains.shape[-1]
-        totals = self.scores[..., None] + gains.cpu().numpy().reshape(rows, width, count)
-        totals, tokens_of = totals.reshape(rows, -1), tokens.cpu().numpy().reshape(rows, -1)
+        added, tokens_of = (part[: rows * width].cpu().numpy() for part in (gains, tokens))
+        totals = (self.scores[..., None] + added.reshape(rows, width, count)).reshape(rows, -1)
         # Of the best 2 * beam candidates at most `beam` end, so `beam` remain to go on.
         order = np.argsort(-totals, 1, kind="stable")[:, : 2 * self.beam]
-        score, token = (np.take_along_axis(table, order, 1) for table in (totals, tokens_of))
+        score, token = (np.take_along_axis(table, order, 1) for table in (totals, tokens_of.reshape(rows, -1)))
         origin, ends = order // count, token == end
         for row, rank in np.argwhere(ends & (score > -INF)).tolist():
             self._record(row, float(score[row, rank]), int(origin[row, rank]), None)
@@ -125,7 +124,7 @@ class _Beams:
         self.scores[:, alive:] = -INF
         place = np.full(len(self.limits), -1)
         place[self.rows] = np.arange(len(self.rows))
-        self.steps.append(_Step(place, origin, token, self.looked.offset - len(self.rows) * width, width))
+        self.steps.append(_Step(place, origin, token, self.looked.offset, width))
 
     def _record(self, row: int, score: float, origin: int, last: int | None) -> None:
         """An answer of the step that is being taken, or where `last` is given of the one that was just taken."""

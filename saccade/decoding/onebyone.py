@@ -17,10 +17,11 @@ from saccade.decoding.steps import (
     Steps,
     Symbols,
     allowed,
+    ballasted,
+    begun,
     best_tokens,
     rows_of,
     select,
-    some_tensor,
 )
 
 Choose = Callable[[Stepped | Scored, list[int]], tuple[Tensor, Tensor]]
@@ -89,8 +90,10 @@ def sample(
 
     def choose(stepped: Stepped | Scored, rows: list[int]) -> tuple[Tensor, Tensor]:
         gains = allowed(stepped, symbols)
-        noise = torch.stack([_gumbel(gains.shape[-1], generators[row]) for row in rows]).to(gains.device)
-        token = (narrowed(gains / sampling.temperature, sampling) + noise).argmax(-1)
+        noise = torch.zeros(gains.shape)
+        for place, row in enumerate(rows):
+            noise[place] = _gumbel(gains.shape[-1], generators[row])
+        token = (narrowed(gains / sampling.temperature, sampling) + noise.to(gains.device)).argmax(-1)
         return gains.gather(1, token[:, None])[:, 0], token
 
     return _written(model, memory, state, symbols, limits, choose)
@@ -137,12 +140,13 @@ def _written(
     tokens: list[list[int]] = [[] for _ in limits]
     places: list[list[int]] = [[] for _ in limits]
     scores = np.zeros(len(limits))
-    token = some_tensor(state).new_full((len(rows),), symbols.start, dtype=torch.long) if limits else None
-    while token is not None and len(rows):
-        stepped, batch, running = model.step(token, memory, state), len(rows), rows.tolist()
+    if limits:
+        memory, state, token = begun(memory, state, len(limits), symbols.start)
+    while len(rows):
+        stepped, batch, running = model.step(token, memory, state), len(token), rows.tolist()
         gain, token = choose(stepped, running)
-        scores[rows] += gain.double().cpu().numpy()
-        written = token.cpu().numpy()
+        scores[rows] += gain[: len(rows)].double().cpu().numpy()
+        written = token[: len(rows)].cpu().numpy()
         for place, (row, identity) in enumerate(zip(running, written.tolist(), strict=True)):
             places[row].append(looked.offset + place)
             if identity != symbols.end:
@@ -150,8 +154,8 @@ def _written(
         looked.add(stepped.weights, batch)
         going = (written != symbols.end) & (len(places[running[0]]) < most[rows])
         rows, state = rows[going], stepped.state
-        if 0 < len(rows) < batch:
-            index = torch.from_numpy(np.flatnonzero(going)).to(token.device)
+        if 0 < len(rows) < len(running):
+            index = torch.from_numpy(ballasted(np.flatnonzero(going))).to(token.device)
             memory, state, token = (select(tree, index, batch) for tree in (memory, state, token))
     weights = looked.rows()
     found = zip(tokens, scores.tolist(), places, strict=True)

@@ -2,11 +2,16 @@
 
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _PIECE = 64
 """Of how many tokens only the largest is looked at first, on the CPU, whose `topk` looks at each for long."""
+LEAST = 4
+"""Rows of a step. Matrix products of fewer take other paths on the CPU (measured: MKL below 4), whose sums differ in
+the last bit; from here on a row's numbers are the same to the bit, however many rows stand beside it."""
 
 
 class Stepped(Protocol):
@@ -99,6 +104,24 @@ def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     place = torch.cat([place, torch.arange(whole, x.shape[-1]).expand(len(x), -1)], 1)
     values, order = x.gather(1, place).topk(count, -1)
     return values, place.gather(1, order)
+
+
+def ballasted(index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An index with its last repeated until there are `LEAST`.
+
+    >>> ballasted(np.array([7, 5])).tolist()
+    [7, 5, 5, 5]
+    """
+    return np.pad(index, (0, max(0, LEAST - len(index))), mode="edge")
+
+
+def begun(memory: Any, state: Any, rows: int, start: int) -> tuple[Any, Any, Tensor]:
+    """Memory, state and tokens of the first step, of at least `LEAST` rows."""
+    like, index = some_tensor(state), ballasted(np.arange(rows))
+    if len(index) > rows:
+        place = torch.from_numpy(index).to(like.device)
+        memory, state = select(memory, place, rows), select(state, place, rows)
+    return memory, state, like.new_full((len(index),), start, dtype=torch.long)
 
 
 def select(tree: Any, index: Tensor, batch: int) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from saccade import decoding, metrics
 from saccade.data import tokens
@@ -220,14 +221,27 @@ class Translator(Searching[str]):
     def _search(
         self, questions: list["_Question"], beam: int, nbest: int, manner: decoding.Manner
     ) -> list[list[decoding.Hypothesis]]:
-        copies = [question.copy.ids for question in questions] if self.model.config.copy else None
-        batch = to_device(collate([question.ids for question in questions], [[tokens.END]], copies), self.device)
-        limits = [self._limit(len(question.ids)) for question in questions]
+        batch = to_device(self._side_by_side(questions), self.device)
+        ballast = len(batch.source) - len(questions)
+        limits = [self._limit(len(question.ids)) for question in questions] + [1] * ballast
         models = [self.model, *self.others]
         begun = [model.remember(batch.source, batch.lengths, batch.copy) for model in models]
         steps, memory, state = decoding.together(models, begun)
-        keys = [np.array(question.ids, np.int32).tobytes() for question in questions]
-        return decoding.decode(steps, memory, state, _SYMBOLS, limits, beam=beam, nbest=nbest, manner=manner, keys=keys)
+        keys = [np.array(question.ids, np.int32).tobytes() for question in questions] + [b""] * ballast
+        given = {"beam": beam, "nbest": nbest}
+        found = decoding.decode(steps, memory, state, _SYMBOLS, limits, **given, manner=manner, keys=keys)
+        return found[: len(questions)]
+
+    def _side_by_side(self, questions: list["_Question"]) -> Batch:
+        """A batch of at least `decoding.LEAST` rows, the last repeated, and of slots in sixteens: fewer of either are
+        summed in another order on the CPU, so that an answer's last bits would tell of what stood beside it.
+        """
+        rows = questions + questions[-1:] * (decoding.LEAST - len(questions))
+        copies = [question.copy.ids for question in rows] if self.model.config.copy else None
+        batch = collate([question.ids for question in rows], [[tokens.END]], copies)
+        width = (0, -batch.source.shape[1] % 16)
+        copy = None if batch.copy is None else pad(batch.copy, width)
+        return batch._replace(source=pad(batch.source, width, value=tokens.PAD), copy=copy)
 
     def _limit(self, length: int) -> int:
         # Twice the longest answer of training, and in proportion for inputs longer than any seen.
