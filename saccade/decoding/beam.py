@@ -38,10 +38,11 @@ def beam_search(
         penalty: of length, see `saccade.decoding.penalty`.
 
     Returns:
-        For each row up to `best` answers; those cut at the limit come only where fewer than `beam` ended.
+        For each row up to `best` answers; those cut at the limit come only where fewer than `beam` ended, and under a
+        penalty behind them, since it would make up for all that they still lack.
     """
     best = beam if best is None else min(best, beam)
-    search = _Beams(limits, beam, best, power(0) if penalty is None else penalty)
+    search = _Beams(limits, beam, best, penalty)
     if not limits:
         return []
     memory, state, token = begun(memory, state, len(limits), symbols.start)
@@ -86,14 +87,15 @@ class _Ended(NamedTuple):
 class _Beams:
     """The beginnings alive in each row that is running: `scores [rows, beam]`, -inf where is none."""
 
-    def __init__(self, limits: Sequence[int], beam: int, best: int, penalty: Penalty):
-        self.beam, self.best, self.penalty, self.looked = beam, best, penalty, Looked()
+    def __init__(self, limits: Sequence[int], beam: int, best: int, penalty: Penalty | None):
+        self.beam, self.best, self.penalized, self.looked = beam, best, penalty is not None, Looked()
+        self.penalty = power(0) if penalty is None else penalty
         self.limits, self.rows = np.array(limits, np.int64), np.arange(len(limits))
         self.scores: NDArray[Any] = np.zeros((len(limits), 1), np.float32)
         self.ended: list[list[_Ended]] = [[] for _ in limits]
         self.steps: list[_Step] = []
         # The rank that a beginning has to beat, and the largest penalty that it may ever have.
-        self.beaten, self.most = np.full(len(limits), -INF), np.array([penalty(max(limit, 1)) for limit in limits])
+        self.beaten, self.most = np.full(len(limits), -INF), np.array([self.penalty(max(limit, 1)) for limit in limits])
 
     def advance(self, gains: Tensor, tokens: Tensor, end: int) -> tuple[Integers, Integers]:
         """Extend every beginning by its best tokens; end some answers, keep the best others, stop the rows that are
@@ -131,7 +133,7 @@ class _Beams:
         step = len(self.steps) - (last is not None)
         ended = self.ended[self.rows[row]]
         ended.append(_Ended(score / self.penalty(step + 1), score, step, origin, last))
-        ended.sort(key=lambda answer: -answer.rank)
+        ended.sort(key=lambda answer: (self.penalized and answer.last is not None, -answer.rank))
         del ended[self.beam :]
         if len(ended) >= self.best:
             self.beaten[self.rows[row]] = ended[self.best - 1].rank
