@@ -99,7 +99,7 @@ def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
         values, place = x.topk(count, -1)
         return values, place
     whole = pieces * _PIECE
-    best = x[:, :whole].unflatten(1, (pieces, _PIECE)).amax(-1).topk(count, -1, sorted=False).indices
+    best = x[:, :whole].reshape(len(x), pieces, _PIECE).amax(-1).topk(count, -1, sorted=False).indices
     place = (_PIECE * best[..., None] + torch.arange(_PIECE)).flatten(1)
     place = torch.cat([place, torch.arange(whole, x.shape[-1]).expand(len(x), -1)], 1)
     values, order = x.gather(1, place).topk(count, -1)

@@ -1,7 +1,9 @@
 """The translator: its answers, its measures, what it says of strange inputs."""
 
+import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +33,22 @@ def test_an_answer_does_not_depend_on_its_company(run_folder):
         assert together.text == alone.text
         assert together.score == pytest.approx(alone.score, abs=1e-4)
         assert together.weights == pytest.approx(alone.weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["additive", "dot", "general", "location-sensitive", "none"])
+def test_an_answer_is_the_same_to_the_bit_in_any_company(attention):
+    """Untrained, so that the best tokens stand close together."""
+    translate, draw = untrained(attention), random.Random(3)
+    texts = ["".join(draw.choices("0123456789-", k=draw.randint(1, 19))) for _ in range(70)]
+    mixed = draw.sample(range(70), 70)
+    for beam in (1, 3, 5):
+        together = [best for (best,) in translate.answer(texts, beam=beam)]
+        sevens = [mixed[begin : begin + 7] for begin in range(0, 70, 7)]
+        for some in [[n] for n in range(0, 70, 5)] + sevens:
+            for place, (best,) in zip(some, translate.answer([texts[n] for n in some], beam=beam), strict=True):
+                expected = together[place]
+                assert (best.text, best.score) == (expected.text, expected.score)
+                assert attention == "none" or np.array_equal(best.weights, expected.weights)
 
 
 def test_weights_are_a_row_for_each_token_written_and_a_column_for_each_token_read(run_folder):
