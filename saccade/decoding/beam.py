@@ -102,7 +102,7 @@ class _Beams:
         done. Returns where each beam that goes on came from, as an index into the flattened beginnings, and its token.
         """
         rows, width, count = *self.scores.shape, gains.shape[-1]
-        added, tokens_of = (part[: rows * width].cpu().numpy() for part in (gains, tokens))
+        added, tokens_of = (part[: rows * width].detach().cpu().numpy() for part in (gains, tokens))
         totals = (self.scores[..., None] + added.reshape(rows, width, count)).reshape(rows, -1)
         # Of the best 2 * beam candidates at most `beam` end, so `beam` remain to go on.
         order = np.argsort(-totals, 1, kind="stable")[:, : 2 * self.beam]

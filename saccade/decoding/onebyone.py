@@ -145,7 +145,7 @@ def _written(
     while len(rows):
         stepped, batch, running = model.step(token, memory, state), len(token), rows.tolist()
         gain, token = choose(stepped, running)
-        scores[rows] += gain[: len(rows)].double().cpu().numpy()
+        scores[rows] += gain[: len(rows)].detach().double().cpu().numpy()
         written = token[: len(rows)].cpu().numpy()
         for place, (row, identity) in enumerate(zip(running, written.tolist(), strict=True)):
             places[row].append(looked.offset + place)

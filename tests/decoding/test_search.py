@@ -78,6 +78,15 @@ def test_a_model_that_shows_nothing():
         assert [(h.tokens, h.weights) for h in found] == [(h.tokens, None) for h in seen]
 
 
+def test_a_search_of_a_model_that_is_being_trained():
+    model, limits = Toy(), [4] * ROWS
+    expected = beam_search(model, *begin(), SYMBOLS, limits, 2), greedy(model, *begin(), SYMBOLS, limits)
+    model.table.requires_grad_()
+    assert [h.tokens for h in greedy(model, *begin(), SYMBOLS, limits)] == [h.tokens for h in expected[1]]
+    for row, other in zip(beam_search(model, *begin(), SYMBOLS, limits, 2), expected[0], strict=True):
+        assert [h.tokens for h in row] == [h.tokens for h in other]
+
+
 def test_no_rows():
     assert greedy(Toy(), *begin(0), SYMBOLS, []) == []
     assert beam_search(Toy(), *begin(0), SYMBOLS, [], 3) == []
