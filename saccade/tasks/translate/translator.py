@@ -233,8 +233,8 @@ class Translator(Searching[str]):
         return found[: len(questions)]
 
     def _side_by_side(self, questions: list["_Question"]) -> Batch:
-        """A batch of at least `decoding.LEAST` rows, the last repeated, and of slots in sixteens: fewer of either are
-        summed in another order on the CPU, so that an answer's last bits would tell of what stood beside it.
+        """A batch of at least `decoding.LEAST` rows, the last repeated, and of slots in sixteens: of others sums
+        are taken in another order on the CPU, so that an answer's last bits would tell of what stood beside it.
         """
         rows = questions + questions[-1:] * (decoding.LEAST - len(questions))
         copies = [question.copy.ids for question in rows] if self.model.config.copy else None
