@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from saccade.cli.given import reading
+from saccade import decoding
+from saccade.cli.given import manner, reading
 from saccade.cli.options import Evaluate
 from saccade.errors import OptionError
 from saccade.runs import Run
@@ -19,10 +20,10 @@ from saccade.tasks.load import task_in
 
 def evaluate(command: Evaluate) -> None:
     """Print how good a run is on some examples."""
-    task = task_in(command.run)
+    task, how = task_in(command.run), manner(command, command.beam)
     names, options = reading(task, Run(command.run), command.columns, command.folder)
     trained = task.load(command.run, device=command.device)
-    scores = asdict(_evaluated(trained, task.files(command.data, names, options), command.beam))
+    scores = asdict(_evaluated(trained, task.files(command.data, names, options), command.beam, how))
     if command.png is not None:
         _draw_confusion(scores, command.png)
     if command.json:
@@ -31,11 +32,13 @@ def evaluate(command: Evaluate) -> None:
         _print(scores)
 
 
-def _evaluated(trained: Trained[Any], examples: Any, beam: int) -> Any:
+def _evaluated(trained: Trained[Any], examples: Any, beam: int, how: decoding.Manner) -> Any:
     if isinstance(trained, Searching):
-        return trained.evaluate(examples, beam=beam)
+        return trained.evaluate(examples, beam=beam, manner=how)
     if beam != 1:
         raise OptionError(f"--beam is for runs that write texts; got {beam}")
+    if how != decoding.SEARCHED:
+        raise OptionError("--length-penalty and --sample are for runs that write texts; this one writes none")
     return trained.evaluate(examples)
 
 

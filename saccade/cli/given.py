@@ -1,12 +1,15 @@
-"""What `--columns` and `--folder` say of the files that a run is given."""
+"""What `--columns` and `--folder` say of the files that a run is given, and other options of how it answers."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from saccade import decoding
+from saccade.cli.options import Finding
 from saccade.errors import OptionError
 from saccade.runs import Run
-from saccade.tasks.base import Task
+from saccade.tasks.base import Searching, Task
+from saccade.tasks.load import task_in
 
 
 def columns(text: str) -> tuple[str, ...]:
@@ -36,3 +39,53 @@ def reading(
             raise OptionError(f"--folder is for runs of caption and transcribe; got one of {task.name}")
         options = replace(options, folder=str(folder))
     return columns(names) if names else tuple(config["data"]["columns"]), options
+
+
+def manner(command: Finding, beam: int) -> decoding.Manner:
+    """How answers are found, of a beam so wide.
+
+    Raises:
+        OptionError: what goes only with other options, or is out of its bounds.
+    """
+    drawn = {"--temperature": command.temperature, "--top-k": command.top_k, "--top-p": command.top_p}
+    given = [name for name, default in zip(drawn, (1.0, 0, 1.0), strict=True) if drawn[name] != default]
+    if (given or command.seed != 1) and not command.sample:
+        raise OptionError(f"{(given or ['--seed'])[0]} goes with --sample, which is not there")
+    if command.penalty != "power" and not command.length_penalty:
+        raise OptionError(f"--penalty {command.penalty} goes with --length-penalty, which is not there")
+    if command.sample and (beam != 1 or command.length_penalty):
+        raise OptionError("--sample goes without --beam and --length-penalty: what is drawn is not searched for")
+    if not 0 <= command.length_penalty < float("inf"):
+        raise OptionError(f"--length-penalty must be at least 0; got {command.length_penalty}")
+    if command.sample:
+        return decoding.Manner(sampling=_sampling(command), seed=command.seed)
+    if not command.length_penalty:
+        return decoding.SEARCHED
+    if beam == 1:
+        raise OptionError("--length-penalty ranks the answers of a beam: it goes with --beam of at least 2; got 1")
+    penalty = {"power": decoding.power, "wu": decoding.wu}[command.penalty]
+    return decoding.Manner(penalty=penalty(command.length_penalty))
+
+
+def _sampling(command: Finding) -> decoding.Sampling:
+    try:
+        return decoding.Sampling(command.temperature, command.top_k, command.top_p)
+    except ValueError as error:
+        raise OptionError(f"--{str(error).replace('_', '-', 1)}") from None
+
+
+def joined(trained: Any, run: Path, names: str, device: str) -> Any:
+    """A trained model, and with it those of other runs where some are named, as one.
+
+    Raises:
+        OptionError: a run of another task or vocabulary, or of a task that does not search.
+    """
+    if not names:
+        return trained
+    folders, task = [Path(name) for name in columns(names)], task_in(run)
+    for folder in folders:
+        if (other := task_in(folder).name) != task.name:
+            raise OptionError(f"--ensemble must be runs of {task.name}, as {run}; got {folder}, one of {other}")
+    if not isinstance(trained, Searching):
+        raise OptionError(f"--ensemble is for runs that translate texts; got one of {task.name}")
+    return trained.joined([task.load(folder, device=device) for folder in folders])

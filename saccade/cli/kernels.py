@@ -7,7 +7,7 @@ from saccade.cli.options import Kernels
 from saccade.errors import OptionError
 
 _WHAT = {
-    "reference": "the formula as it is written: small calls on a CPU",
+    "reference": "the formula as it is written: small calls on a GPU",
     "chunked": "plain PyTorch in pieces: any device, float64, torch.func, derivatives of derivatives",
     "unrolled": "plain PyTorch by hidden units: torch.export",
     "cpu": "compiled loops on all threads (Numba): CPU",

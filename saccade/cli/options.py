@@ -51,8 +51,30 @@ class Sample:
     """Same seed, same bytes."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """How the answers of runs that write texts are found."""
+
+    length_penalty: float = 0.0
+    """Rank the answers of a beam by log-probability / length^alpha, so that short ones do not always win: 0 ranks by
+    the whole, 1 by the mean of the tokens."""
+    penalty: Literal["power", "wu"] = "power"
+    """What is divided by: length^alpha, or ((5 + length) / 6)^alpha (Wu et al. 2016)."""
+    sample: bool = False
+    """Draw answers from the model in place of searching: with --nbest so many. The same input and --seed have the same
+    answers, whatever stands beside it."""
+    temperature: float = 1.0
+    """Of drawing: below 1 likely tokens become likelier, above 1 less so."""
+    top_k: int = 0
+    """Draw from so many of the likeliest tokens; 0: from all."""
+    top_p: float = 1.0
+    """Draw from the fewest likeliest tokens that have this probability together (Holtzman et al. 2020); 1: from all."""
+    seed: int = 1
+    """Decides what is drawn."""
+
+
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Finding):
     """Measure a run on examples that it did not see, in the files it takes for training."""
 
     run: Positional[Path]
@@ -75,7 +97,7 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Predict:
+class Predict(Finding):
     """Answer texts: those given, or one a line from standard input; one answer a line, in order."""
 
     run: Positional[Path]
@@ -91,6 +113,9 @@ class Predict:
     list, or in the --folder that was given then."""
     beam: int = 1
     """Width of the beam; 1 is greedy."""
+    ensemble: str = ""
+    """Other runs with commas between, of the same task and vocabulary: answers are those of the mean of their
+    probabilities and this run's."""
     nbest: int = 1
     """Lines for each input, best first; a line is empty where the search found fewer."""
     scores: bool = False

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import IO, Any
 
-from saccade.cli.given import reading
+from saccade import decoding
+from saccade.cli.given import joined, manner, reading
 from saccade.cli.options import Predict
 from saccade.data.records import decoded
 from saccade.errors import DataError, OptionError
@@ -31,8 +32,8 @@ def predict(command: Predict) -> None:
 
         stream(command)
         return
-    task = task_in(command.run)
-    trained = task.load(command.run, device=command.device)
+    task, how = task_in(command.run), manner(command, max(command.beam, 1 if command.sample else command.nbest))
+    trained = joined(task.load(command.run, device=command.device), command.run, command.ensemble, command.device)
     with ExitStack() as stack:
         file = stack.enter_context(open(command.attention, "w", encoding="utf-8")) if command.attention else None
         if command.data:
@@ -44,7 +45,7 @@ def predict(command: Predict) -> None:
         else:
             batches = parsed(trained, waiting_lines(_standard_input()))
         for some in batches:
-            _answer(trained, some, command, file)
+            _answer(trained, some, command, how, file)
 
 
 def _standard_input() -> IO[bytes]:
@@ -52,8 +53,11 @@ def _standard_input() -> IO[bytes]:
     return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
-def _answer(trained: Trained[Any], inputs: list[Any], command: Predict, file: IO[str] | None) -> None:
-    for given, found in zip(inputs, trained.answers(inputs, beam=command.beam, nbest=command.nbest), strict=True):
+def _answer(
+    trained: Trained[Any], inputs: list[Any], command: Predict, how: decoding.Manner, file: IO[str] | None
+) -> None:
+    answers = trained.answers(inputs, beam=command.beam, nbest=command.nbest, manner=how)
+    for given, found in zip(inputs, answers, strict=True):
         for doubt in trained.doubts(given):
             print(f"saccade: {trained.readable(given)[:60]!r}: {doubt}", file=sys.stderr)
         lines = [answer.line(command.scores) for answer in found]

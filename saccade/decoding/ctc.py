@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from saccade.decoding.search import Hypothesis, Scored, Steps
+from saccade.decoding.steps import Hypothesis, Scored, Steps
 from saccade.masks import padding
 
 INF = float("inf")

@@ -12,8 +12,10 @@ from saccade.kernels import chunked
 
 LOW = (torch.float32, torch.bfloat16, torch.float16)
 """What the kernels take; float64 is for checking, in plain PyTorch."""
-SMALL = {"cpu": 100_000, "cuda": 4_000_000}
-"""Inner steps (batch * query * key * dim) below which going to a kernel costs what it saves."""
+SMALL = {"cpu": 1, "cuda": 4_000_000}
+"""Inner steps (batch * query * key * dim) below which going to a kernel costs what it saves. On the CPU that is 15 µs
+at the least sizes, and is paid: otherwise a sentence would have other last bits in a small batch than in a large one.
+"""
 FUSED = 2**30
 """Inner steps from which the fused kernel is taken: its programs go over all keys, and few of them leave a GPU idle."""
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from saccade import decoding
 from saccade.data.corpus import Corpus
 from saccade.data.heldout import HeldOut
 from saccade.data.schedule import Epochs, Schedule, in_order_of_length
@@ -124,7 +125,14 @@ class Trained(ABC, Generic[InputT]):
     def answer(self, inputs: Sequence[InputT]) -> Sequence[Any]:
         """The answer to each input."""
 
-    def answers(self, inputs: Sequence[InputT], *, beam: int = 1, nbest: int = 1) -> list[list[Any]]:
+    def answers(
+        self,
+        inputs: Sequence[InputT],
+        *,
+        beam: int = 1,
+        nbest: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+    ) -> list[list[Any]]:
         """The answer to each input, in a list: who writes texts can search for several.
 
         Raises:
@@ -132,6 +140,8 @@ class Trained(ABC, Generic[InputT]):
         """
         if (beam, nbest) != (1, 1):
             raise OptionError(f"--beam and --nbest are for runs that write texts; got {beam} and {nbest}")
+        if manner != decoding.SEARCHED:
+            raise OptionError("--length-penalty and --sample are for runs that write texts; this one writes none")
         return [[answer] for answer in self.answer(inputs)]
 
     def __call__(self, given: InputT) -> Any:
@@ -159,12 +169,29 @@ class Searching(Trained[InputT]):
     """A trained model that writes texts, and can search for the likeliest one."""
 
     @abstractmethod
-    def answers(self, inputs: Sequence[InputT], *, beam: int = 1, nbest: int = 1) -> list[list[Any]]:
-        """The `nbest` best answers to each input, best first; fewer where the search found fewer."""
+    def answers(
+        self,
+        inputs: Sequence[InputT],
+        *,
+        beam: int = 1,
+        nbest: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+    ) -> list[list[Any]]:
+        """The `nbest` best answers to each input, best first; fewer where the search found fewer. Or so many that are
+        drawn, each decided by the seed and the input alone.
+        """
 
     @abstractmethod
-    def evaluate(self, examples: Any, *, beam: int = 1) -> Any:
-        """Measure the best of so many hypotheses; 1 is greedy."""
+    def evaluate(self, examples: Any, *, beam: int = 1, manner: decoding.Manner = decoding.SEARCHED) -> Any:
+        """Measure the best of so many hypotheses, or one that is drawn; 1 is greedy."""
+
+    def joined(self, others: Sequence[Any]) -> Any:
+        """One model of this and others, whose answers are those of `decoding.Ensemble`.
+
+        Raises:
+            OptionError: they cannot be.
+        """
+        raise OptionError(f"--ensemble is for runs that translate texts; got one of {type(self).__name__}")
 
 
 class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):

@@ -14,7 +14,7 @@ from saccade.attention.content import ContentAttention
 from saccade.attention.location import FixedSlotAttention, LocationAttention
 from saccade.attention.mixture import Places
 from saccade.attention.windows import LocalMonotonic, LocalPredictive
-from saccade.decoding.search import _select
+from saccade.decoding.steps import select
 
 WIDTHS = {"query_dim": 11, "key_dim": 13, "hidden_dim": 17}
 
@@ -68,7 +68,7 @@ def test_a_state_of_another_mechanism_or_batch_is_refused(name):
     state = attend.read(torch.zeros(2, 11), memory).state
     attend.read(torch.zeros(2, 11), memory, state)
     for wrong in (
-        _select(state, torch.tensor([0]), 2),
+        select(state, torch.tensor([0]), 2),
         (1, 2),
         torch.zeros(2),
         build("reinforce", **WIDTHS).initial(memory),

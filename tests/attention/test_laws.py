@@ -38,7 +38,7 @@ from twins import attend as twin
 
 from saccade.attention.catalogue import MECHANISMS
 from saccade.attention.results import Attended, Memory, Windowed
-from saccade.decoding.search import _select
+from saccade.decoding.steps import select
 
 SOME_MASKS = ("padding", "holes", "a query that may look nowhere")
 TRAILING = ("padding", "empty sentence", "one for all queries")
@@ -285,7 +285,7 @@ def test_a_batch_equals_its_singles(name, kind):
         single = case(*(x[b : b + 1] for x in tensors), mask=mask[b : b + 1] if len(mask) > 1 else mask)
         torch.testing.assert_close(single.context[0], whole.context[b], rtol=0, atol=1e-12)
         torch.testing.assert_close(looked(single)[0], looked(whole)[b], rtol=0, atol=1e-12)
-        same_state(single.state, _select(whole.state, torch.tensor([b]), BATCH))
+        same_state(single.state, select(whole.state, torch.tensor([b]), BATCH))
 
 
 @every_mechanism
@@ -304,7 +304,7 @@ def test_reordered_beams_go_on_as_if_each_were_alone(name):
 
     everyone = torch.arange(3)
     first = step(everyone, query[:, 0], None, 0)
-    second = step(everyone, query[:, 1], _select(first.state, origin, 3), 1)
+    second = step(everyone, query[:, 1], select(first.state, origin, 3), 1)
     for beam, came_from in enumerate(origin):
         alone = step(everyone[came_from : came_from + 1], query[came_from : came_from + 1, 0], None, 0)
         alone = step(everyone[beam : beam + 1], query[beam : beam + 1, 1], alone.state, 1)

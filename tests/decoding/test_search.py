@@ -1,67 +1,15 @@
 """The laws of search, on a model small enough to know every answer."""
 
-from itertools import product
-from typing import NamedTuple
+from math import inf
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
+from toys import BANNED, END, ROWS, START, SYMBOLS, Toy, begin, every_answer, replay
 
-from saccade.decoding import Hypothesis, Symbols, beam_search, greedy
-
-START, END, BANNED = 0, 1, 2
-SYMBOLS = Symbols(START, END, (BANNED, START))
-VOCAB, SOURCE, ROWS = 5, 7, 3
-
-
-class State(NamedTuple):
-    """A sum over what was written, so that a state given to the wrong beam shows."""
-
-    seen: Tensor
-
-
-class Stepped(NamedTuple):
-    logits: Tensor
-    weights: Tensor | None
-    state: State
-
-
-class Toy:
-    """Logits from a table that depends on row, previous token and everything written before."""
-
-    def __init__(self, looks: bool = True, sharpness: float = 1.5):
-        generator = torch.Generator().manual_seed(5)
-        self.table = sharpness * torch.randn(VOCAB, 11, VOCAB, generator=generator, dtype=torch.float64)
-        self.looks = looks
-
-    def step(self, token: Tensor, memory: Tensor, state: State) -> Stepped:
-        seen = state.seen * 3 + token[:, None] + 1
-        logits = self.table[token, (seen + memory)[:, 0] % 11]
-        weights = torch.nn.functional.one_hot((seen + memory)[:, 0] % SOURCE, SOURCE).float() if self.looks else None
-        return Stepped(logits, weights, State(seen))
-
-
-def begin(rows: int = ROWS, first: int = 0) -> tuple[Tensor, State]:
-    return torch.arange(first, first + rows)[:, None] * 4, State(torch.zeros(rows, 1, dtype=torch.long))
-
-
-def replay(model: Toy, row: int, tokens: list[int], ended: bool) -> tuple[float, list[Tensor]]:
-    """Log-probability and weights of an answer, token by token."""
-    memory, state = begin(1, row)
-    previous, score, weights = START, 0.0, []
-    for token in [*tokens, END] if ended else tokens:
-        stepped = model.step(torch.tensor([previous]), memory, state)
-        score += float(stepped.logits.float().log_softmax(-1)[0, token])
-        weights.append(stepped.weights)
-        previous, state = token, stepped.state
-    return score, weights
-
-
-def every_answer(model: Toy, row: int, limit: int) -> list[tuple[float, list[int]]]:
-    """All answers that end within the limit, best first."""
-    letters = [token for token in range(VOCAB) if token not in (START, END, BANNED)]
-    answers = [list(tokens) for length in range(limit) for tokens in product(letters, repeat=length)]
-    return sorted(((replay(model, row, tokens, True)[0], tokens) for tokens in answers), reverse=True)
+from saccade.decoding import Hypothesis, Penalty, Scored, Steps, Symbols, beam_search, greedy, power, wu
+from saccade.decoding.steps import largest
 
 
 def same(one: Hypothesis, other: Hypothesis) -> None:
@@ -130,6 +78,151 @@ def test_a_model_that_shows_nothing():
         assert [(h.tokens, h.weights) for h in found] == [(h.tokens, None) for h in seen]
 
 
+def test_a_search_of_a_model_that_is_being_trained():
+    model, limits = Toy(), [4] * ROWS
+    expected = beam_search(model, *begin(), SYMBOLS, limits, 2), greedy(model, *begin(), SYMBOLS, limits)
+    model.table.requires_grad_()
+    assert [h.tokens for h in greedy(model, *begin(), SYMBOLS, limits)] == [h.tokens for h in expected[1]]
+    for row, other in zip(beam_search(model, *begin(), SYMBOLS, limits, 2), expected[0], strict=True):
+        assert [h.tokens for h in row] == [h.tokens for h in other]
+
+
 def test_no_rows():
     assert greedy(Toy(), *begin(0), SYMBOLS, []) == []
     assert beam_search(Toy(), *begin(0), SYMBOLS, [], 3) == []
+
+
+@pytest.mark.parametrize("penalty", [power(0.5), power(1), power(2), wu(0.7), wu(3)])
+@pytest.mark.parametrize("sharpness", [0.3, 1.5, 4.0])
+def test_a_beam_as_wide_as_the_language_finds_the_best_under_a_penalty(penalty, sharpness):
+    model, limit, beam = Toy(sharpness=sharpness), 5, 40
+    for best in (1, 3):
+        found = beam_search(model, *begin(), SYMBOLS, [limit] * ROWS, beam, best=best, penalty=penalty)
+        for row in range(ROWS):
+            every = every_answer(model, row, limit)
+            ranks = sorted((score / penalty(len(tokens) + 1) for score, tokens in every), reverse=True)[:best]
+            assert [h.score / penalty(len(h.weights)) for h in found[row]] == pytest.approx(ranks, abs=1e-5)
+            for hypothesis in found[row]:
+                score, weights = replay(model, row, hypothesis.tokens, True)
+                assert hypothesis.score == pytest.approx(score, abs=1e-5)
+                torch.testing.assert_close(hypothesis.weights, torch.cat(weights))
+
+
+class Late:
+    """Ends at once with probability 0.6; else writes eight letters for nothing more and then ends."""
+
+    def step(self, token: Tensor, memory: Tensor, state: Tensor) -> Scored:
+        scores = torch.full((len(token), 4), -inf)
+        ends, first = state[:, 0] == 8, state[:, 0] == 0
+        scores[:, END], scores[:, 3] = torch.where(ends, 0.0, -inf), torch.where(ends, -inf, 0.0)
+        scores[first, END], scores[first, 3] = torch.tensor(0.6).log(), torch.tensor(0.4).log()
+        return Scored(scores, None, state + 1)
+
+
+def test_a_late_answer_wins_under_a_penalty_and_only_there():
+    memory, state = torch.zeros(1, 1), torch.zeros(1, 1)
+    long, none = [3] * 8, []
+    for penalty, limit, expected in (
+        (power(1), 20, long),  # log 0.4 / 9 is more than log 0.6
+        (power(0.2), 20, none),  # log 0.4 / 1.6 is less
+        (power(1), 5, none),  # there is no room for it
+        (wu(1), 20, long),
+        (None, 20, none),
+    ):
+        ((best,),) = beam_search(Late(), memory, state, SYMBOLS, [limit], 2, best=1, penalty=penalty)
+        assert best.tokens == expected
+    with pytest.raises(ValueError, match="alpha must be a number of at least 0; got -1"):
+        power(-1)
+
+
+@pytest.mark.parametrize("penalty", [None, power(1), wu(0.6)])
+@pytest.mark.parametrize("sharpness", [0.5, 2.0])
+def test_who_wants_fewer_answers_gets_the_first_of_them(penalty, sharpness):
+    model, limits, beam = Toy(sharpness=sharpness), [7, 3, 12], 4
+    everything = beam_search(model, *begin(), SYMBOLS, limits, beam, penalty=penalty)
+    for best in (1, 2, 3):
+        fewer = beam_search(model, *begin(), SYMBOLS, limits, beam, best=best, penalty=penalty)
+        for some, row in zip(fewer, everything, strict=True):
+            assert len(some) == best
+            for one, other in zip(some, row, strict=False):
+                same(one, other)
+
+
+class Wide:
+    """A larger vocabulary, in which what comes next depends on row, time and the token before."""
+
+    def __init__(self, vocab: int, ends: float = 4.0):
+        self.ends = ends
+        generator = torch.Generator().manual_seed(3)
+        self.table = 3 * torch.randn(11, vocab, generator=generator)
+        self.batches: list[int] = []
+
+    def step(self, token: Tensor, memory: Tensor, state: Tensor) -> "Logits":
+        self.batches.append(len(token))
+        seen = state * 5 + token[:, None] + memory
+        logits = self.table[seen[:, 0] % 11] + self.table[(seen[:, 0] // 11) % 11].roll(3, -1)
+        logits[:, END] += self.ends
+        return Logits(logits, torch.stack([seen[:, 0] % 7, token], -1).float(), seen)
+
+
+class Logits(NamedTuple):
+    logits: Tensor
+    weights: Tensor | None
+    state: Any
+
+
+def plain(model: Steps, row: int, limit: int, beam: int, symbols: Symbols, penalty: Penalty | None) -> list[Hypothesis]:
+    """The search of one row as a textbook writes it, which goes on to the limit."""
+    memory, state = begin(1, row)
+    alive: list[tuple[float, list[int], Tensor, list[Tensor]]] = [(0.0, [], state.seen, [])]
+    ended: list[Hypothesis] = []
+    for _ in range(limit):
+        longer = []
+        for score, tokens, seen, weights in alive:
+            step = model.step(torch.tensor([tokens[-1] if tokens else START]), memory, seen)
+            gains = step.logits[0].log_softmax(-1).tolist()
+            for token, gain in enumerate(gains):
+                if token not in symbols.banned:
+                    longer.append((score + gain, [*tokens, token], step.state, [*weights, step.weights]))
+        longer = sorted(longer, key=lambda one: -one[0])[: 2 * beam]
+        ended += [Hypothesis(tokens[:-1], score, torch.cat(w)) for score, tokens, _, w in longer if tokens[-1] == END]
+        alive = [one for one in longer if one[1][-1] != END][:beam]
+    divide = power(0) if penalty is None else penalty
+    ended = sorted(ended, key=lambda one: one.score / divide(len(one.weights)), reverse=True)[:beam]
+    cut = [Hypothesis(tokens, score, torch.cat(w)) for score, tokens, _, w in alive][: beam - len(ended)]
+    return ended + cut if penalty else sorted(ended + cut, key=lambda one: one.score, reverse=True)
+
+
+@pytest.mark.parametrize("penalty", [None, power(0.8), wu(0.6)])
+@pytest.mark.parametrize("vocab", [9, 3001])
+def test_it_finds_what_a_textbook_search_finds(vocab, penalty):
+    limits, beam = [9, 4, 12, 7, 12], 3
+    model = Wide(vocab)
+    memory, state = begin(5)
+    together = beam_search(model, memory, state.seen, SYMBOLS, limits, beam, penalty=penalty)
+    for row, (limit, found) in enumerate(zip(limits, together, strict=True)):
+        for one, other in zip(found, plain(model, row, limit, beam, SYMBOLS, penalty), strict=True):
+            assert one.tokens == other.tokens
+            assert one.score == pytest.approx(other.score, abs=1e-4)
+            torch.testing.assert_close(one.weights, other.weights)
+
+
+def test_rows_that_have_ended_leave_the_batch():
+    memory, state = begin(9)
+    limits = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    for search in (greedy, lambda *given: beam_search(*given, 2)):
+        model = Wide(50, ends=-9.0)
+        search(model, memory, state.seen, SYMBOLS, limits)
+        wide = model.batches[1:]
+        assert wide == sorted(wide, reverse=True)
+        assert wide[0] > wide[-1] == 4  # no fewer: see decoding.LEAST
+
+
+@pytest.mark.parametrize(("vocab", "count"), [(5, 9), (300, 3), (1000, 2), (4099, 10), (4096, 16)])
+def test_the_largest_are_those_of_topk(vocab, count):
+    x = torch.randn(7, vocab)
+    x[0] = -inf
+    x[1, 5:] = -inf
+    values, place = largest(x, count)
+    torch.testing.assert_close(values, x.topk(min(count, vocab), -1).values, rtol=0, atol=0)
+    torch.testing.assert_close(x.gather(1, place), values, rtol=0, atol=0)

@@ -1,7 +1,9 @@
 """The translator: its answers, its measures, what it says of strange inputs."""
 
+import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,10 +21,10 @@ from saccade.tasks.translate.translator import Longest, Translator, new_model
 from saccade.training.fit import train
 
 
-def untrained(attention: str = "additive") -> Translator:
+def untrained(attention: str = "additive", hidden: int = 8) -> Translator:
     torch.manual_seed(1)
     vocabularies = Vocabularies(learn(["0123456789-"], "char"), learn(["0123456789-"], "char"))
-    options = TranslateOptions(level="char", attention=attention, hidden=8, embedding=4)
+    options = TranslateOptions(level="char", attention=attention, hidden=hidden, embedding=4)
     return Translator(new_model(options, vocabularies), vocabularies, Longest(4, 6))
 
 
@@ -33,6 +35,25 @@ def test_an_answer_does_not_depend_on_its_company(run_folder):
         assert together.text == alone.text
         assert together.score == pytest.approx(alone.score, abs=1e-4)
         assert together.weights == pytest.approx(alone.weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["additive", "dot", "location-sensitive", "none"])
+def test_an_answer_is_the_same_to_the_bit_in_any_company(attention):
+    """Untrained, so that the best tokens stand close together."""
+    translate, draw = untrained(attention, 64), random.Random(3)
+    translate.longest = Longest(20, 6)
+    with torch.no_grad():
+        translate.model.decoder.output.bias[2] -= 3  # answers are long
+    texts = ["".join(draw.choices("0123456789-", k=draw.randint(1, 19))) for _ in range(70)]
+    mixed = draw.sample(range(70), 70)
+    for beam in (1, 5):
+        together = [best for (best,) in translate.answer(texts, beam=beam)]
+        sevens = [mixed[begin : begin + 7] for begin in range(0, 70, 7)]
+        for some in [[n] for n in range(0, 70, 14)] + sevens[::2]:
+            for place, (best,) in zip(some, translate.answer([texts[n] for n in some], beam=beam), strict=True):
+                expected = together[place]
+                assert (best.text, best.score) == (expected.text, expected.score)
+                assert attention == "none" or np.array_equal(best.weights, expected.weights)
 
 
 def test_weights_are_a_row_for_each_token_written_and_a_column_for_each_token_read(run_folder):

@@ -40,16 +40,18 @@ def drawing_of_heads(seen: Seen, answer: Looked, *, text: str = "") -> Layers:
 
 def _sites(seen: Seen, name: str, sites: Sequence[Site], answer: Looked) -> list[heads.Site]:
     """What one module looked at: a site for each sequence."""
-    steps = {site.shape[:1] + site.shape[2:] for site in sites} == {(1, 1, sites[0].shape[3])}
-    if isinstance(answer, Written | Captioned | Transcribed) and steps:
+    # Of what is written the first sequence is the answer's; others are ballast that a search puts beside it.
+    written = isinstance(answer, Written | Captioned | Transcribed)
+    if written and {site.shape[2:] for site in sites} == {(1, sites[0].shape[3])}:
         each = seen.drawing(sites=[site.name for site in sites], measures=()).sites
-        whole = each[0]._replace(weights=np.concatenate([np.asarray(one.weights) for one in each], 1))
+        weights = np.concatenate([np.asarray(one.weights) for one in each], 1)
+        whole = each[0]._replace(weights=_within(weights, answer))
         return [_labelled(whole._replace(name=name), list(_slots(answer, None)), answer, square=False)]
     found: list[tuple[int, heads.Site]] = []
     for number, site in enumerate(sites):
         which = _sentences(answer, sites, number)
         square = site.kind == "self" and site.shape[2] == site.shape[3]
-        for example in range(site.shape[0]):
+        for example in range(1 if written else site.shape[0]):
             place = len(found) if which is None else which[example]
             (drawn,) = seen.drawing(sites=site.name, example=example, measures=()).sites
             slots = list(_slots(answer, None if which is None else place))
@@ -123,6 +125,11 @@ def _labelled(drawn: heads.Site, choices: Sequence[Labels], answer: Looked, *, s
     if top is not None:
         return heads.site(drawn.name, source, target, top.weights, keys=top.keys, rest=top.rest, heads=drawn.heads)
     return heads.site(drawn.name, source, target, np.asarray(weights), heads=drawn.heads)
+
+
+def _within(weights: NDArray[np.float32], answer: Looked) -> NDArray[np.float32]:
+    """Those over the tokens of a text, which is read with padding behind it where it is short."""
+    return weights[..., : len(answer.source)] if isinstance(answer, Written) else weights
 
 
 def _without_padding(weights: NDArray[np.float32], words: int, square: bool) -> NDArray[np.float32]:

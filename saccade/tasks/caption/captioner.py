@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saccade import metrics
+from saccade import decoding, metrics
 from saccade.data.images import fitted, fitted_size, read_image
 from saccade.data.listed import ListFile
 from saccade.models.captioner import Captioner, CaptionerConfig
@@ -190,10 +190,10 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
             found.append(f"large: {h * w / self.longest.input:.1f} times as many pixels as the largest of the training")
         return found
 
-    def evaluate(self, examples: ListFile, *, beam: int = 1) -> Scores:
+    def evaluate(self, examples: ListFile, *, beam: int = 1, manner: decoding.Manner = decoding.SEARCHED) -> Scores:
         """Measure on images with their texts."""
         started = time.perf_counter()
-        said, true, left_out = self.sides(examples, beam=beam)
+        said, true, left_out = self.sides(examples, beam=beam, manner=manner)
         single = all(len(texts) == 1 for texts in true)
         rates = metrics.error_rates(said, [texts[0] for texts in true]) if single else None
         bleu = metrics.bleu_n(said, true)

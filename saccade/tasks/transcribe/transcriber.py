@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saccade import metrics
+from saccade import decoding, metrics
 from saccade.data.listed import ListFile
 from saccade.data.recordings import FrontEnd, doubts, features_of, kind_of, read_recording
 from saccade.errors import DataError
@@ -124,14 +124,20 @@ class Transcriber(WriteTrained[Transcript]):
         return features
 
     def written(
-        self, arrays: Sequence[NDArray[Any]], *, beam: int = 1, share: float | None = None
+        self,
+        arrays: Sequence[NDArray[Any]],
+        *,
+        beam: int = 1,
+        nbest: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+        share: float | None = None,
     ) -> list[list[Found]]:
         """The texts for arrays; a streaming model that takes each best token does so as it listens, without CTC, whose
         probability of a beginning is known at the end.
         """
-        if share is None and beam == 1:
+        if share is None and max(beam, nbest) == 1:
             share = self.options.share_of_greedy
-        return super().written(arrays, beam=beam, share=share)
+        return super().written(arrays, beam=beam, nbest=nbest, manner=manner, share=share)
 
     def real_slots(self, weights: Tensor, batch: Tensor, size: Tensor) -> Tensor:
         """The first slots, as many as the recording's frames make."""
@@ -163,10 +169,10 @@ class Transcriber(WriteTrained[Transcript]):
             ],
         }
 
-    def evaluate(self, examples: ListFile, *, beam: int = 1) -> Scores:
+    def evaluate(self, examples: ListFile, *, beam: int = 1, manner: decoding.Manner = decoding.SEARCHED) -> Scores:
         """Measure on recordings with their texts."""
         started = time.perf_counter()
-        said, true, left_out = self.sides(examples, beam=beam)
+        said, true, left_out = self.sides(examples, beam=beam, manner=manner)
         references = [_only(texts) for texts in true]
         rates = metrics.error_rates(said, references)
         return Scores(

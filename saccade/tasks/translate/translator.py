@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from saccade import decoding, metrics
 from saccade.data import tokens
@@ -161,17 +162,43 @@ class Translator(Searching[str]):
 
     model: Seq2Seq
 
-    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, longest: Longest):
+    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, longest: Longest, *, others: Sequence[Seq2Seq] = ()):
         self.model, self.vocabularies, self.longest = model.eval(), vocabularies, longest
+        self.others = tuple(other.eval() for other in others)
+
+    def joined(self, others: Sequence["Translator"]) -> "Translator":
+        """One translator of this and others of the same vocabularies, that answers with the mean of probabilities.
+
+        What was looked at is the mean too. Losses, and what was copied, are those of this one alone.
+
+        Raises:
+            OptionError: another vocabulary, or one copies and another does not.
+        """
+        for other in others:
+            for side, mine, its in zip(Vocabularies._fields, self.vocabularies, other.vocabularies, strict=True):
+                if mine.to_json() != its.to_json():
+                    sizes = f"{mine.size} tokens; got another one of {its.size}"
+                    raise OptionError(f"--ensemble must be runs of one vocabulary; expected the {side}'s of {sizes}")
+            if other.model.config.copy != self.model.config.copy:
+                raise OptionError("--ensemble must be runs that all copy, or that all do not; got both")
+        return Translator(
+            self.model, self.vocabularies, self.longest, others=[*self.others, *(other.model for other in others)]
+        )
 
     def __call__(self, text: str, *, beam: int = 1) -> Answer:
         """The best answer to one text; greedy, or the best of a beam. It also says what was copied."""
         return self.answer([text], beam=beam, copied=True)[0][0]
 
     def answer(
-        self, texts: Sequence[str], *, beam: int = 1, nbest: int = 1, copied: bool = False
+        self,
+        texts: Sequence[str],
+        *,
+        beam: int = 1,
+        nbest: int = 1,
+        copied: bool = False,
+        manner: decoding.Manner = decoding.SEARCHED,
     ) -> list[list[Answer]]:
-        """The `nbest` best answers to each text, best first; fewer where the search found fewer.
+        """The `nbest` best answers to each text, best first; fewer where the search found fewer. Or so many drawn.
 
         An empty text has the empty answer. Texts of like length are searched together; a text's answer does not
         depend on the others. With `copied` a model that copies also says what it copied.
@@ -180,7 +207,7 @@ class Translator(Searching[str]):
             raise OptionError(f"--beam and --nbest must be at least 1; got {beam} and {nbest}")
         questions = [self._encoded(text) for text in texts if text.strip()]
         searched = answered(
-            lambda some: self._search(some, max(beam, nbest)), questions, lambda question: len(question.ids)
+            lambda some: self._search(some, beam, nbest, manner), questions, lambda question: len(question.ids)
         )
         found = (
             [self._answer(question, hypothesis, copied) for hypothesis in best[:nbest]]
@@ -188,9 +215,16 @@ class Translator(Searching[str]):
         )
         return [next(found) if text.strip() else [Answer("", 0.0, (), (), None)] for text in texts]
 
-    def answers(self, inputs: Sequence[str], *, beam: int = 1, nbest: int = 1) -> list[list[Answer]]:
+    def answers(
+        self,
+        inputs: Sequence[str],
+        *,
+        beam: int = 1,
+        nbest: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+    ) -> list[list[Answer]]:
         """As `answer`."""
-        return self.answer(inputs, beam=beam, nbest=nbest)
+        return self.answer(inputs, beam=beam, nbest=nbest, manner=manner)
 
     def _encoded(self, text: str) -> "_Question":
         ids, labels = self.vocabularies.source.encode(text)
@@ -198,14 +232,30 @@ class Translator(Searching[str]):
         return _Question(ids, labels, copy)
 
     @torch.inference_mode()
-    def _search(self, questions: list["_Question"], beam: int) -> list[list[decoding.Hypothesis]]:
-        copies = [question.copy.ids for question in questions] if self.model.config.copy else None
-        batch = to_device(collate([question.ids for question in questions], [[tokens.END]], copies), self.device)
-        limits = [self._limit(len(question.ids)) for question in questions]
-        memory, state = self.model.remember(batch.source, batch.lengths, batch.copy)
-        if beam == 1:
-            return [[best] for best in decoding.greedy(self.model, memory, state, _SYMBOLS, limits)]
-        return decoding.beam_search(self.model, memory, state, _SYMBOLS, limits, beam)
+    def _search(
+        self, questions: list["_Question"], beam: int, nbest: int, manner: decoding.Manner
+    ) -> list[list[decoding.Hypothesis]]:
+        batch = to_device(self._side_by_side(questions), self.device)
+        ballast = len(batch.source) - len(questions)
+        limits = [self._limit(len(question.ids)) for question in questions] + [1] * ballast
+        models = [self.model, *self.others]
+        begun = [model.remember(batch.source, batch.lengths, batch.copy) for model in models]
+        steps, memory, state = decoding.together(models, begun)
+        keys = [np.array(question.ids, np.int32).tobytes() for question in questions] + [b""] * ballast
+        given = {"beam": beam, "nbest": nbest}
+        found = decoding.decode(steps, memory, state, _SYMBOLS, limits, **given, manner=manner, keys=keys)
+        return found[: len(questions)]
+
+    def _side_by_side(self, questions: list["_Question"]) -> Batch:
+        """A batch of at least `decoding.LEAST` rows, the last repeated, and of slots in sixteens: of others sums
+        are taken in another order on the CPU, so that an answer's last bits would tell of what stood beside it.
+        """
+        rows = questions + questions[-1:] * (decoding.LEAST - len(questions))
+        copies = [question.copy.ids for question in rows] if self.model.config.copy else None
+        batch = collate([question.ids for question in rows], [[tokens.END]], copies)
+        width = (0, -batch.source.shape[1] % 16)
+        copy = None if batch.copy is None else pad(batch.copy, width)
+        return batch._replace(source=pad(batch.source, width, value=tokens.PAD), copy=copy)
 
     def _limit(self, length: int) -> int:
         # Twice the longest answer of training, and in proportion for inputs longer than any seen.
@@ -276,15 +326,16 @@ class Translator(Searching[str]):
             )
         return doubts
 
-    def evaluate(self, pairs: Iterable[Pair], *, beam: int = 1) -> Scores:
-        """Measure on pairs; answers are greedy, or the best of a beam."""
+    def evaluate(self, pairs: Iterable[Pair], *, beam: int = 1, manner: decoding.Manner = decoding.SEARCHED) -> Scores:
+        """Measure on pairs; answers are greedy, the best of a beam, or drawn."""
         started, rows = time.perf_counter(), iter(pairs)
         answers: list[str] = []
         references: list[str] = []
         forced = TeacherForced(0.0, 0, 0, 0)
         while chunk := list(islice(rows, 4096)):
             forced = forced.plus(self.teacher_forced(chunk))
-            answers += [best[0].text for best in self.answer([pair.source for pair in chunk], beam=beam)]
+            sources = [pair.source for pair in chunk]
+            answers += [best[0].text for best in self.answer(sources, beam=beam, manner=manner)]
             references += [pair.target for pair in chunk]
         text = metrics.text_scores(answers, references)
         return Scores(

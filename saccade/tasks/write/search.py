@@ -13,9 +13,18 @@ SYMBOLS = decoding.Symbols(tokens.START, tokens.END, (tokens.PAD, tokens.START, 
 
 
 def search(
-    model: Writer, input: Tensor, sizes: Tensor, limits: Sequence[int], *, beam: int = 1, share: float | None = None
+    model: Writer,
+    input: Tensor,
+    sizes: Tensor,
+    limits: Sequence[int],
+    *,
+    beam: int = 1,
+    nbest: int = 1,
+    manner: decoding.Manner = decoding.SEARCHED,
+    keys: Sequence[bytes] = (),
+    share: float | None = None,
 ) -> list[list[decoding.Hypothesis]]:
-    """The `beam` likeliest texts of each input, best first, at most `limits[b]` tokens long; one by one where it is 1.
+    """The `nbest` texts of each input, at most `limits[b]` tokens long, as `decoding.decode` finds them.
 
     Args:
         share: of CTC in the score of a text; None: that of the training. Without a decoder it is all.
@@ -25,16 +34,11 @@ def search(
         assert read.ctc is not None
         return [[best] for best in decoding.best_path(read.ctc, read.lengths, blank=tokens.PAD)]
     share = model.writing.ctc if share is None else share
+    steps: decoding.Steps = model
+    memory: Any = read.source
+    state: Any = read.state
     if share and read.ctc is not None:
         joint = decoding.JointSteps(model, share)
-        memory, state = joint.begin(read.source, read.state, read.ctc, read.lengths)
-        return _found(joint, memory, state, limits, beam)
-    return _found(model, read.source, read.state, limits, beam)
-
-
-def _found(
-    steps: decoding.Steps, memory: Any, state: Any, limits: Sequence[int], beam: int
-) -> list[list[decoding.Hypothesis]]:
-    if beam == 1:
-        return [[best] for best in decoding.greedy(steps, memory, state, SYMBOLS, limits)]
-    return decoding.beam_search(steps, memory, state, SYMBOLS, limits, beam)
+        memory, state = joint.begin(memory, state, read.ctc, read.lengths)
+        steps = joint
+    return decoding.decode(steps, memory, state, SYMBOLS, limits, beam=beam, nbest=nbest, manner=manner, keys=keys)

@@ -86,8 +86,15 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
         """The answer to each file, greedy; it does not depend on the others."""
         return [best[0] for best in self.answers(inputs)]
 
-    def answers(self, inputs: Sequence[Path], *, beam: int = 1, nbest: int = 1) -> list[list[AnswerT]]:
-        """The `nbest` best answers to each file, best first; fewer where the search found fewer.
+    def answers(
+        self,
+        inputs: Sequence[Path],
+        *,
+        beam: int = 1,
+        nbest: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+    ) -> list[list[AnswerT]]:
+        """The `nbest` best answers to each file, best first; fewer where the search found fewer. Or so many drawn.
 
         Raises:
             OptionError: a beam for a model that does not search: CTC alone takes the best path.
@@ -98,26 +105,48 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
         if self.model.decoder is None and (beam, nbest) != (1, 1):
             raise OptionError(f"--beam and --nbest need a decoder, which this run has not; got {beam} and {nbest}")
         arrays = [self.array(path) for path in map(Path, inputs)]
-        found = self.written(arrays, beam=max(beam, nbest))
+        found = self.written(arrays, beam=beam, nbest=nbest, manner=manner)
         return [
-            [self.answer_of(path, array, one) for one in best[:nbest]]
+            [self.answer_of(path, array, one) for one in best]
             for path, array, best in zip(map(Path, inputs), arrays, found, strict=True)
         ]
 
     def written(
-        self, arrays: Sequence[NDArray[Any]], *, beam: int = 1, share: float | None = None
+        self,
+        arrays: Sequence[NDArray[Any]],
+        *,
+        beam: int = 1,
+        nbest: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+        share: float | None = None,
     ) -> list[list[Found]]:
         """The texts for arrays; those of like size are searched together.
 
         Args:
             share: of CTC in the score of a text; None: that of the training.
+
+        Raises:
+            OptionError: a text is to be drawn, or a penalty of length is given, where CTC takes its best path.
         """
+        if self.model.decoder is None and manner != decoding.SEARCHED:
+            raise OptionError("--length-penalty and --sample need a decoder, which this run has not")
 
         def run(some: list[NDArray[Any]]) -> list[list[Found]]:
             input, sizes = (part.to(self.device) for part in collate(some))
             limits = [self.limit(int(np.prod(array.shape[:-1]))) for array in some]
+            keys = [array.tobytes() for array in some]
             with torch.inference_mode():
-                best = search(self.model, input, sizes, limits, beam=beam, share=share)
+                best = search(
+                    self.model,
+                    input,
+                    sizes,
+                    limits,
+                    beam=beam,
+                    nbest=nbest,
+                    manner=manner,
+                    keys=keys,
+                    share=share,
+                )
             return [self._found(row, hypotheses, input, sizes) for row, hypotheses in enumerate(best)]
 
         return answered(run, arrays, lambda array: int(np.prod(array.shape[:-1])))
@@ -144,7 +173,7 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
     def real_slots(self, weights: Tensor, batch: Tensor, size: Tensor) -> Tensor:
         """The weights `[token, slot]` of one example of a batch, without the slots under its padding."""
 
-    def sides(self, examples: ListFile, *, beam: int = 1) -> "Sides":
+    def sides(self, examples: ListFile, *, beam: int = 1, manner: decoding.Manner = decoding.SEARCHED) -> "Sides":
         """What is written for each file of some lists, and the texts that stand there; a file may stand there often.
 
         Raises:
@@ -167,7 +196,7 @@ class WriteTrained(Searching[Path], Generic[AnswerT]):
                         raise
                     continue
                 true.append(tuple(text for one in some for text in one.texts))
-            said += [best[0].text for best in self.written(arrays, beam=beam)]
+            said += [best[0].text for best in self.written(arrays, beam=beam, manner=manner)]
         if not said:
             raise DataError(f"{examples}: expected some files that can be read; got none of {len(grouped)}")
         return Sides(said, true, examples.missing + len(grouped) - len(said))

@@ -1,0 +1,178 @@
+"""Beam search over anything that can take a step."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saccade.decoding.penalty import Penalty, power
+from saccade.decoding.steps import Hypothesis, Looked, Steps, Symbols, ballasted, begun, best_tokens, rows_of, select
+
+Integers = NDArray[np.int64]
+INF = float("inf")
+
+
+def beam_search(
+    model: Steps,
+    memory: Any,
+    state: Any,
+    symbols: Symbols,
+    limits: Sequence[int],
+    beam: int,
+    *,
+    best: int | None = None,
+    penalty: Penalty | None = None,
+) -> list[list[Hypothesis]]:
+    """Keep the `beam` likeliest beginnings at each step (Sutskever et al. 2014, §3.2); the answers, best first.
+
+    Answers are ranked by `log P(Y | X) / penalty(|Y|)` (Wu et al. 2016, eq. 14), |Y| with the end token; without a
+    penalty by log-probability. Beginnings at one step are of one length, so they are ranked by log-probability. A row
+    is done when no beginning can still be among its `best` answers, or at `limits[b]` tokens; then it is left out of
+    the batch.
+
+    Args:
+        best: how many answers of each row are wanted, `beam` where None: fewer are found sooner, and are the same.
+        penalty: of length, see `saccade.decoding.penalty`.
+
+    Returns:
+        For each row up to `best` answers; those cut at the limit come only where fewer than `beam` ended, and under a
+        penalty behind them, since it would make up for all that they still lack.
+    """
+    best = beam if best is None else min(best, beam)
+    search = _Beams(limits, beam, best, penalty)
+    if not limits:
+        return []
+    memory, state, token = begun(memory, state, len(limits), symbols.start)
+    while True:
+        stepped, batch, rows = model.step(token, memory, state), len(token), search.scores.shape
+        origin, written = search.advance(*best_tokens(stepped, symbols, 2 * beam), symbols.end)
+        search.looked.add(stepped.weights, batch)
+        if not len(search.rows):
+            return search.answers()
+        index, token = (torch.from_numpy(ballasted(part.ravel())).to(token.device) for part in (origin, written))
+        state = select(stepped.state, index, batch)
+        if search.scores.shape != rows:  # else each beam has the memory of its row already
+            memory = select(memory, index, batch)
+
+
+class _Step(NamedTuple):
+    """What a step left, to go back by; `[row, beam]` of the rows that were running.
+
+    place:  where each row of the whole batch stood, -1 for those that had ended.
+    origin: which beginning of the step before it went on with.
+    token:  what it wrote.
+    offset, width: where the weights of the beginnings stand among those of all steps, and how many a row has.
+    """
+
+    place: Integers
+    origin: Integers
+    token: Integers
+    offset: int
+    width: int
+
+
+class _Ended(NamedTuple):
+    """An answer: its rank and score, its last step, the beginning it went on with, and whether it ended by itself."""
+
+    rank: float
+    score: float
+    step: int
+    origin: int
+    last: int | None
+
+
+class _Beams:
+    """The beginnings alive in each row that is running: `scores [rows, beam]`, -inf where is none."""
+
+    def __init__(self, limits: Sequence[int], beam: int, best: int, penalty: Penalty | None):
+        self.beam, self.best, self.penalized, self.looked = beam, best, penalty is not None, Looked()
+        self.penalty = power(0) if penalty is None else penalty
+        self.limits, self.rows = np.array(limits, np.int64), np.arange(len(limits))
+        self.scores: NDArray[Any] = np.zeros((len(limits), 1), np.float32)
+        self.ended: list[list[_Ended]] = [[] for _ in limits]
+        self.steps: list[_Step] = []
+        # The rank that a beginning has to beat, and the largest penalty that it may ever have.
+        self.beaten, self.most = np.full(len(limits), -INF), np.array([self.penalty(max(limit, 1)) for limit in limits])
+
+    def advance(self, gains: Tensor, tokens: Tensor, end: int) -> tuple[Integers, Integers]:
+        """Extend every beginning by its best tokens; end some answers, keep the best others, stop the rows that are
+        done. Returns where each beam that goes on came from, as an index into the flattened beginnings, and its token.
+        """
+        rows, width, count = *self.scores.shape, gains.shape[-1]
+        added, tokens_of = (part[: rows * width].detach().cpu().numpy() for part in (gains, tokens))
+        totals = (self.scores[..., None] + added.reshape(rows, width, count)).reshape(rows, -1)
+        # Of the best 2 * beam candidates at most `beam` end, so `beam` remain to go on.
+        order = np.argsort(-totals, 1, kind="stable")[:, : 2 * self.beam]
+        score, token = (np.take_along_axis(table, order, 1) for table in (totals, tokens_of.reshape(rows, -1)))
+        origin, ends = order // count, token == end
+        for row, rank in np.argwhere(ends & (score > -INF)).tolist():
+            self._record(row, float(score[row, rank]), int(origin[row, rank]), None)
+        self._keep(np.where(ends, -INF, score), origin, token, ends)
+        step, running = self.steps[-1], self._running()
+        self.rows, self.scores = self.rows[running], self.scores[running]
+        origin = np.arange(rows)[:, None] * width + step.origin
+        return origin[running], step.token[running]
+
+    def _keep(self, score: NDArray[Any], origin: Integers, token: Integers, ends: NDArray[np.bool_]) -> None:
+        """Go on with the best that do not end; where there are too few, dead ones make up the number."""
+        keep = np.argsort(ends, 1, kind="stable")[:, : self.beam]
+        alive = keep.shape[1]
+        keep = np.pad(keep, ((0, 0), (0, self.beam - alive)))
+        width = self.scores.shape[1]
+        self.scores, token, origin = (np.take_along_axis(table, keep, 1) for table in (score, token, origin))
+        self.scores[:, alive:] = -INF
+        place = np.full(len(self.limits), -1)
+        place[self.rows] = np.arange(len(self.rows))
+        self.steps.append(_Step(place, origin, token, self.looked.offset, width))
+
+    def _record(self, row: int, score: float, origin: int, last: int | None) -> None:
+        """An answer of the step that is being taken, or where `last` is given of the one that was just taken."""
+        step = len(self.steps) - (last is not None)
+        ended = self.ended[self.rows[row]]
+        ended.append(_Ended(score / self.penalty(step + 1), score, step, origin, last))
+        ended.sort(key=lambda answer: (self.penalized and answer.last is not None, -answer.rank))
+        del ended[self.beam :]
+        if len(ended) >= self.best:
+            self.beaten[self.rows[row]] = ended[self.best - 1].rank
+
+    def _running(self) -> NDArray[np.bool_]:
+        """Which rows are not done; at its limit a row falls back on what is alive.
+
+        A beginning of score s <= 0 ends with a score S <= s, as no token adds more than 0, and with a length of at most
+        the limit L, whose penalty P(L) is the largest. So its rank `S / P(|Y|)` is at most `s / P(L)`: a row is done
+        once that of its best beginning is no more than the rank of the last answer that is wanted. Without a penalty
+        it is s itself.
+        """
+        full, step = self.limits[self.rows] <= len(self.steps), self.steps[-1]
+        for row in np.flatnonzero(full).tolist():
+            for beam, score in enumerate(self.scores[row].tolist()):
+                if len(self.ended[self.rows[row]]) < self.beam and score > -INF:
+                    self._record(row, score, int(step.origin[row, beam]), int(step.token[row, beam]))
+        running: NDArray[np.bool_] = ~full & (self.beaten[self.rows] < self.scores.max(1) / self.most[self.rows])
+        return running
+
+    def answers(self) -> list[list[Hypothesis]]:
+        """The best of each row."""
+        weights = self.looked.rows()
+        return [
+            [self._hypothesis(row, answer, weights) for answer in ended[: self.best]]
+            for row, ended in enumerate(self.ended)
+        ]
+
+    def _hypothesis(self, row: int, answer: _Ended, weights: Tensor | None) -> Hypothesis:
+        """Go back from the last step to the first."""
+        tokens = [] if answer.last is None else [answer.last]
+        origin, looked = answer.origin, []
+        for number in range(answer.step, -1, -1):
+            step = self.steps[number]
+            place = step.place[row]
+            looked.append(step.offset + int(place) * step.width + origin)
+            if number:
+                before = self.steps[number - 1]
+                place = before.place[row]
+                tokens.append(int(before.token[place, origin]))
+                origin = int(before.origin[place, origin])
+        return Hypothesis(tokens[::-1], answer.score, rows_of(weights, looked[::-1]))
