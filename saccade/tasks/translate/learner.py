@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from saccade.attention.losses import coverage_loss
 from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
+from saccade.layers.crossentropy import token_loss
 from saccade.models.seq2seq import Seq2Seq
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.reinforced import Reinforced
@@ -34,20 +34,15 @@ def count(model: Seq2Seq, batch: Batch) -> Counts:
     """Run a batch under teacher forcing and count."""
     real = batch.target != PAD
     forced = model(batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=False, where=real)
-    logits, target = forced.logits.float(), batch.target[real]
-    loss = _spread(cross_entropy(logits, target, reduction="none"), real)
-    right = _spread(logits.argmax(-1) == target, real)
+    target = batch.target[real]
+    loss = _spread(token_loss(forced.logits, target).plain, real)
+    right = _spread(forced.logits.argmax(-1) == target, real)
     return Counts(loss.sum(1), real.sum(), right.sum(), (right == real).all(1).sum())
 
 
 def _spread(found: Tensor, real: Tensor) -> Tensor:
     """What was found for each real token at its place, `[batch, target]`, and zero at padding."""
     return found.new_zeros(real.shape).masked_scatter(real, found)
-
-
-def _spread_out(logits: Tensor) -> Tensor:
-    """`mean(-log p)` over the vocabulary, summed over tokens: what they would cost if all were as likely."""
-    return (logits.logsumexp(-1) - logits.mean(-1)).sum()
 
 
 class TranslateLearner(Learner[Batch]):
@@ -71,17 +66,14 @@ class TranslateLearner(Learner[Batch]):
         forced = self.model(
             batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=coverage > 0, where=real
         )
-        logits = forced.logits.float()
-        loss = cross_entropy(logits, batch.target[real], reduction="none")
-        plain = loss.sum()
-        total = plain if not smoothing else (1 - smoothing) * plain + smoothing * _spread_out(logits)
+        total, plain = token_loss(forced.logits, batch.target[real], smoothing=smoothing)
         if coverage and forced.weights is not None:
             total = total + coverage * coverage_loss(forced.weights, real).sum()
         drawn = getattr(getattr(forced.state, "attention", None), "drawn", None)
         if drawn is not None:
-            total = self.reinforced(total, drawn, -_spread(loss.detach(), real).sum(1))
+            total = self.reinforced(total, drawn, -_spread(plain, real).sum(1))
         tokens = real.sum()
-        return Objective(total / tokens, plain.detach(), tokens)
+        return Objective(total / tokens, plain.sum(), tokens)
 
     def check(self, batch: Batch) -> Counts:
         """The counts of a batch."""
