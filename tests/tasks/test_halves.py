@@ -107,7 +107,28 @@ def test_labels_are_smoothed_in_training_alone():
     assert learner.figures([checked])["loss"] == pytest.approx(float(expected[1].detach()), abs=1e-6)
 
 
+@pytest.mark.parametrize("halves", [("lstm", "gru"), ("transformer", "transformer")])
+def test_dropped_tokens_are_read_as_zeros_in_training_alone(halves):
+    torch.manual_seed(1)
+    options = TranslateOptions(
+        level="char", encoder=halves[0], decoder=halves[1], hidden=8, embedding=8, dropout=0.0, token_dropout=0.4
+    )
+    model, batch = new_model(options, SAME), collate([[4, 5, 6, 2], [5, 2]], [[4, 2], [5, 6, 7, 2]])
+    learner, plain = TranslateLearner(model, options), TranslateLearner(model, replace(options, token_dropout=0.0))
+    torch.manual_seed(2)
+    found = learner.objective(batch).loss
+    torch.manual_seed(2)
+    source, before = (read * (torch.rand(read.shape) >= 0.4) for read in (batch.source, batch.before))
+    assert (source != batch.source).any()
+    assert (before != batch.before).any()
+    torch.testing.assert_close(found, plain.objective(batch._replace(source=source, before=before)).loss)
+    assert found != plain.objective(batch).loss
+    with torch.no_grad():
+        torch.testing.assert_close(learner.check(batch).loss, plain.check(batch).loss, rtol=0, atol=0)
+
+
 MISTAKES = {
+    "--token-dropout must be at least 0 and below 1; got -0.1": {"token_dropout": -0.1},
     "--label-smoothing must be at least 0 and below 1; got 1.0": {"label_smoothing": 1.0},
     "--label-smoothing must be 0 with --copy, where words that are not in the source have no probability": {
         "copy": True,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from saccade.attention.losses import coverage_loss
@@ -48,7 +49,8 @@ def _spread(found: Tensor, real: Tensor) -> Tensor:
 class TranslateLearner(Learner[Batch]):
     """Mean cross-entropy of a target token under teacher forcing, and what the mechanism asks for beside it.
 
-    In training with label smoothing (Szegedy et al. 2016, §7), `(1 - e) (-log p(y)) + e mean(-log p)`. With
+    In training with label smoothing (Szegedy et al. 2016, §7), `(1 - e) (-log p(y)) + e mean(-log p)`, and with a share
+    of tokens that are not read (Gal and Ghahramani 2016, §4.2), of the source and of the target before. With
     `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13); for weights that are
     drawn the loss of REINFORCE.
     """
@@ -63,9 +65,8 @@ class TranslateLearner(Learner[Batch]):
         """The mean loss of a target token. Nothing is predicted at padding."""
         coverage, smoothing = self.options.coverage_loss, self.options.label_smoothing
         real = batch.target != PAD
-        forced = self.model(
-            batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=coverage > 0, where=real
-        )
+        source, before = (self._dropped(part) for part in (batch.source, batch.before))
+        forced = self.model(source, batch.lengths, before, copy=batch.copy, need_weights=coverage > 0, where=real)
         total, plain = token_loss(forced.logits, batch.target[real], smoothing=smoothing)
         if coverage and forced.weights is not None:
             total = total + coverage * coverage_loss(forced.weights, real).sum()
@@ -74,6 +75,11 @@ class TranslateLearner(Learner[Batch]):
             total = self.reinforced(total, drawn, -_spread(plain, real).sum(1))
         tokens = real.sum()
         return Objective(total / tokens, plain.sum(), tokens)
+
+    def _dropped(self, read: Tensor) -> Tensor:
+        """Tokens some of which are read as padding, whose embedding is zero."""
+        share = self.options.token_dropout
+        return read.masked_fill(torch.rand(read.shape, device=read.device) < share, PAD) if share else read
 
     def check(self, batch: Batch) -> Counts:
         """The counts of a batch."""

@@ -55,6 +55,9 @@ class TranslateOptions(Course):
     """Let recurrent networks drop the same numbers at every step of a sentence (Gal and Ghahramani 2016)."""
     label_smoothing: float = 0.0
     """Share of the target's probability that is spread over all tokens in training (Szegedy et al. 2016)."""
+    token_dropout: float = 0.0
+    """Share of the tokens, of the source and of what was written before, that are not read in training (Gal and
+    Ghahramani 2016; much of it helps where texts are few: Sennrich and Zhang 2019)."""
     heads: int = 4
     """Heads of a Transformer."""
     shared_heads: int = 0
@@ -73,7 +76,13 @@ class TranslateOptions(Course):
     max_length: int = 1000
     """Pairs with more tokens than this on a side are left out, and counted."""
 
-    FREE: ClassVar[tuple[str, ...]] = ("max_length", "label_smoothing", "variational", "batch_tokens")
+    FREE: ClassVar[tuple[str, ...]] = (
+        "max_length",
+        "label_smoothing",
+        "token_dropout",
+        "variational",
+        "batch_tokens",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,8 +102,9 @@ class TranslateOptions(Course):
             raise OptionError(f"--vectors and --target-vectors need --level word; got {self.level}")
         if self.hidden % 2:
             raise OptionError(f"--hidden must be even, half for each direction of the encoder; got {self.hidden}")
-        if not 0 <= self.label_smoothing < 1:
-            raise OptionError(f"--label-smoothing must be at least 0 and below 1; got {self.label_smoothing}")
+        for name, share in (("label-smoothing", self.label_smoothing), ("token-dropout", self.token_dropout)):
+            if not 0 <= share < 1:
+                raise OptionError(f"--{name} must be at least 0 and below 1; got {share}")
         if self.copy and self.label_smoothing:
             few = "words that are not in the source have no probability to be smoothed"
             raise OptionError(f"--label-smoothing must be 0 with --copy, where {few}; got {self.label_smoothing}")

@@ -9,7 +9,15 @@ from saccade.tasks.translate.options import TranslateOptions
 
 PresetName = Literal["rnn-small", "rnn", "transformer-tiny", "transformer-base"]
 
-_TRANSFORMER = {"encoder": "transformer", "decoder": "transformer", "label_smoothing": 0.1, "tied": "target"}
+# Of Vaswani et al. 2017, sections 3.4, 5.1 and 5.4: one vocabulary, whose embeddings also predict.
+_TRANSFORMER = {
+    "encoder": "transformer",
+    "decoder": "transformer",
+    "shared": True,
+    "tied": "all",
+    "label_smoothing": 0.1,
+    "batch_tokens": 4096,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     # Of Wiseman and Rush 2016, section 5, for IWSLT: one layer of 256 LSTM cells, dropout 0.2, Luong's general score
     # and input feeding.
@@ -44,7 +52,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "feedforward": 256,
         "dropout": 0.3,
         "learning_rate": 0.002,
-        "batch_size": 128,
     },
     # Of Vaswani et al. 2017, table 3, base, whose highest learning rate this is. Norms stand first (Xiong et al. 2020):
     # those of the paper need a slower start.
@@ -56,7 +63,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "feedforward": 2048,
         "dropout": 0.1,
         "learning_rate": 0.0007,
-        "batch_size": 128,
     },
 }
 """The options of each that are not the defaults. Batches and learning rates are those of the schedule here, where the
@@ -76,6 +82,8 @@ def preset(name: str, options: TranslateOptions | None = None) -> TranslateOptio
         raise OptionError(f"--preset must be one of {', '.join(get_args(PresetName))}; got {name!r}")
     options, defaults = TranslateOptions() if options is None else options, TranslateOptions.defaults()
     given = {key for key, default in defaults.items() if getattr(options, key) != default}
+    if "batch_size" in given:
+        given.add("batch_tokens")  # which would take its place
     return replace(options, **{key: value for key, value in PRESETS[name].items() if key not in given})
 
 
@@ -88,6 +96,8 @@ def as_arguments(name: str, given: list[str]) -> list[str]:
     False
     """
     typed = {argument.partition("=")[0].replace("_", "-") for argument in given if argument.startswith("--")}
+    if "--batch-size" in typed:
+        typed.add("--batch-tokens")  # which would take its place
     named = ((flag(key), value) for key, value in PRESETS[name].items())
     missing = ((key, value) for key, value in named if key not in typed)
     return [part for key, value in missing for part in ([key] if value is True else [key, str(value)])]
