@@ -5,6 +5,9 @@ from typing import Any, ClassVar, Literal
 
 from saccade.errors import OptionError
 
+ScheduleName = Literal["linear", "inverse-sqrt", "cosine", "constant"]
+"""How the learning rate falls."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
@@ -16,6 +19,11 @@ class Course:
     """Examples in a step."""
     learning_rate: float = 0.005
     """The highest learning rate; it rises over the first steps and falls to zero over the second half."""
+    schedule: ScheduleName = "linear"
+    """How it falls: straight to zero over the second half, as one over the root of the steps (Vaswani et al. 2017), as
+    a cosine (Loshchilov and Hutter 2017), or not at all."""
+    warm_up: int = 0
+    """Steps over which it rises; 0: 100, or a tenth of all if that is less."""
     dropout: float = 0.1
     """Probability of dropping an activation in training."""
     patience: int = 8
@@ -33,7 +41,7 @@ class Course:
     LEAST_EPOCHS: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
-        self.at_least({"epochs": 0, "batch_size": 1, "patience": 1, "seed": 0})
+        self.at_least({"epochs": 0, "batch_size": 1, "warm_up": 0, "patience": 1, "seed": 0})
         if self.seed >= 2**31:
             raise OptionError(f"--seed must be below 2147483648; got {self.seed}")
         if not 0 <= self.dropout < 1:

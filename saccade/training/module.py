@@ -13,6 +13,7 @@ from saccade.data.corpus import Corpus
 from saccade.data.schedule import Epochs
 from saccade.tasks.base import Figures, Learner
 from saccade.tasks.course import Course
+from saccade.training.schedules import learning_rate_factor
 
 
 class Plan(NamedTuple):
@@ -42,16 +43,6 @@ def plan(options: Course, per_epoch: int) -> Plan:
     total = options.epochs_for(per_epoch) * per_epoch
     rounds = max(round(total / min(max(per_epoch, 200), 1000)), 1)
     return Plan(rounds, -(-total // rounds), per_epoch)
-
-
-def learning_rate_factor(step: int, total: int) -> float:
-    """Rise over the first 100 steps (a tenth, if that is less), hold, fall straight to zero over the second half.
-
-    >>> [round(learning_rate_factor(step, 1000), 2) for step in (0, 49, 99, 500, 750, 999)]
-    [0.01, 0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    warm_up = max(min(100, total // 10), 1)
-    return min((step + 1) / warm_up, 1.0, 2 * (total - step) / total)
 
 
 class RoundOfBatches:
@@ -146,6 +137,9 @@ class TrainingModule(pl.LightningModule):
         """AdamW with the schedule of `learning_rate_factor`."""
         groups = self.learner.rates(self.options)
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-        total = self.plan.total
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, total))
+        total, course = self.plan.total, self.options
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: learning_rate_factor(step, total, schedule=course.schedule, warm_up=course.warm_up),
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

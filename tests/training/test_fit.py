@@ -22,7 +22,8 @@ from saccade.tasks.base import Start
 from saccade.tasks.load import load
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
-from saccade.training.module import learning_rate_factor, plan
+from saccade.training.module import plan
+from saccade.training.schedules import learning_rate_factor
 
 SMALL = TranslateOptions(level="char", embedding=8, hidden=16, epochs=60, batch_size=16, dropout=0.2, patience=3)
 
