@@ -47,6 +47,7 @@ def train(
     *,
     beam: int = 1,
     measure: Callable[[Any], dict[str, Any]] | None = None,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
     """Train as the command line would, and measure on each test: figures, seconds and peak memory of this process.
 
@@ -55,6 +56,7 @@ def train(
     Args:
         beam: hypotheses that are kept while a text is searched for.
         measure: measures something else on the trained model.
+        folder: where the run is kept; None: it is not.
     """
     import torch
 
@@ -67,11 +69,12 @@ def train(
     def files(paths: Sequence[Path]) -> Any:
         return task.files(tuple(paths), names, options) if paths else None
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Path(scratch) / "run" if folder is None else folder
         started, busy = time.perf_counter(), time.process_time()
-        trained = fit(Path(folder) / "run", options, Start(files(train), files(valid)), device="cpu")
+        trained = fit(run, options, Start(files(train), files(valid)), device="cpu")
         seconds, busy = time.perf_counter() - started, time.process_time() - busy
-        config = json.loads((Path(folder) / "run" / "config.json").read_text())
+        config = json.loads((run / "config.json").read_text())
         how = {"beam": beam} if isinstance(trained, Searching) else {}
         figures = {name: vars(trained.evaluate(files(paths), **how)) for name, paths in tests.items()}
         more = {} if measure is None else {"measured": measure(trained)}

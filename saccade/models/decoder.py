@@ -126,7 +126,7 @@ class RecurrentDecoder(nn.Module):
     §3.3), `s_i = cell([E y_{i-1}; h~_{i-1}], s_{i-1})`, the first of which is zero.
 
     Tied to its embeddings, a decoder predicts with E in place of V (Press and Wolf 2017); attentional vectors are then
-    as wide as embeddings.
+    as wide as embeddings. What predicts begins small, so the cell reads `sqrt(dim) E y`, as a Transformer does.
 
     Where the configuration says so, words of the source can be copied (See et al. 2017, §2.2): logits are then the
     log-probabilities of `PointerGenerator`, over the vocabulary and a word for each source token.
@@ -293,7 +293,8 @@ class RecurrentDecoder(nn.Module):
     def _embed(self, token: Tensor) -> Tensor:
         if self.copier is not None:
             token = torch.where(token < self.config.vocab, token, self.config.unknown)
-        embedded: Tensor = self.dropout(self.embedding(token))
+        scale = self.config.embedding**0.5 if self.config.tied else 1.0
+        embedded: Tensor = self.dropout(scale * self.embedding(token))
         return embedded
 
     def _advance(

@@ -104,9 +104,11 @@ class Seq2Seq(nn.Module):
             raise ValueError(f"embeddings must be of {expected}; got {list(source)}")
         if config.copy and config.decoder == "transformer":
             raise ValueError("copy needs a recurrent decoder; got a Transformer")
-        self.source_embedding = self._table(config.encoder, *source)
+        self.source_embedding = self._table(config.encoder, *source, predicts=config.tied == "all")
         # Made here and not by the decoder, so that a seed draws the same weights as in every version before.
-        table = self._table(config.decoder, *target) if config.tied != "all" else self.source_embedding
+        table = self.source_embedding
+        if config.tied != "all":
+            table = self._table(config.decoder, *target, predicts=config.tied == "target")
         if config.encoder == "transformer":
             self.encoder: nn.Module = PlacedEncoder(config.stack)
         else:
@@ -121,11 +123,9 @@ class Seq2Seq(nn.Module):
         self.decoder = _decoder(config, table)
         self.dropout = dropout_of(config.dropout, variational=config.variational)
 
-    def _table(self, half: HalfName, vocab: int, width: int) -> nn.Embedding:
+    def _table(self, half: HalfName, vocab: int, width: int, *, predicts: bool) -> nn.Embedding:
         """Embeddings; small where tokens are predicted with them, and where a Transformer makes them larger."""
-        if half == "transformer" or self.config.tied != "none":
-            return token_table(vocab, width)
-        return nn.Embedding(vocab, width, padding_idx=0)
+        return token_table(vocab, width) if predicts or half == "transformer" else nn.Embedding(vocab, width, 0)
 
     def remember(
         self,
@@ -141,8 +141,9 @@ class Seq2Seq(nn.Module):
             copy: for a model that copies, the word at each source token, in the extended vocabulary; 0 where none is.
         """
         embedded = self.source_embedding(source)
-        if self.config.encoder != "transformer":  # which drops them with their positions
-            embedded = self.dropout(embedded)
+        if self.config.encoder != "transformer":  # which makes them larger and drops them itself
+            scale = self.config.embedding**0.5 if self.config.tied == "all" else 1.0
+            embedded = self.dropout(scale * embedded)
         encoded, mask = self.encoder(embedded, lengths), masks.padding(lengths, source.shape[1])
         if isinstance(self.decoder, TransformerWriter):
             return self.decoder.begin(encoded.states, mask)

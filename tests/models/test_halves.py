@@ -156,6 +156,19 @@ def test_tied_tokens_are_predicted_with_their_embeddings(name):
     torch.testing.assert_close(seen[0][1], linear(seen[0][0], table, decoder.output.bias), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("tied", ["none", "target", "all"])
+def test_what_is_read_begins_as_large_as_if_nothing_were_tied(tied):
+    torch.manual_seed(0)
+    model = Seq2Seq(replace(PLAIN, tied=tied, source_vocab=300, target_vocab=300, embedding=64)).eval()
+    source, seen = torch.randint(1, 300, (4, 50)), []
+    model.encoder.register_forward_hook(lambda _, given, found: seen.append(given[0]))
+    logits = model(source, torch.full((4,), 50), source).logits
+    read = model.decoder._embed(source)
+    assert float(seen[0].detach().std()) == pytest.approx(1, abs=0.1)
+    assert float(read.detach().std()) == pytest.approx(1, abs=0.1)
+    assert float(logits.detach().std()) < 1
+
+
 @pytest.mark.parametrize("name", ["variational", "variational, after", "variational, fed"])
 def test_the_same_numbers_are_dropped_at_every_step(name):
     model = model_of(name, dropout=0.5).train()
