@@ -9,7 +9,8 @@ from torch.nn.functional import linear
 
 from saccade.attention.results import exportable
 from saccade.layers import CellName
-from saccade.layers.dropout import VariationalDropout
+from saccade.layers.dropout import dropout_of
+from saccade.layers.normed import NormedCell
 from saccade.layers.recurrent import start_recurrent_weights
 
 
@@ -45,6 +46,7 @@ class StackedCell(nn.Module):
         hidden_dim: width of each layer's state.
         layers: how many layers.
         dropout: probability between layers.
+        layer_norm: whether its cells are `NormedCell`s.
 
     >>> stack = StackedCell("lstm", 3, 8, layers=2)
     >>> output, state = stack(torch.zeros(4, 3), CellState(torch.zeros(4, 2, 8), torch.zeros(4, 2, 8)))
@@ -52,11 +54,23 @@ class StackedCell(nn.Module):
     (torch.Size([4, 8]), torch.Size([4, 2, 8]))
     """
 
-    def __init__(self, cell: CellName, input_dim: int, hidden_dim: int, *, layers: int = 1, dropout: float = 0.0):
+    def __init__(
+        self,
+        cell: CellName,
+        input_dim: int,
+        hidden_dim: int,
+        *,
+        layers: int = 1,
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+    ):
         super().__init__()
         kind = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}[cell]
         self.cell_dim = hidden_dim if cell == "lstm" else 0
-        self.cells = nn.ModuleList(kind(input_dim if i == 0 else hidden_dim, hidden_dim) for i in range(layers))
+        widths = [input_dim] + [hidden_dim] * (layers - 1)
+        self.cells = nn.ModuleList(
+            NormedCell(cell, width, hidden_dim) if layer_norm else kind(width, hidden_dim) for width in widths
+        )
         for step in self.cells:
             start_recurrent_weights(step)
         self.dropout = nn.Dropout(dropout)
@@ -85,6 +99,8 @@ class StackedCell(nn.Module):
             before, memory = state.hidden[:, index], state.cell[:, index]
             if ahead is not None and not index:
                 after, memory = advanced(step, x, ahead, before, memory)
+            elif isinstance(step, NormedCell):
+                after, memory = step(x, before, memory)
             elif self.cell_dim:
                 after, memory = step(x, (before, memory))
             else:
@@ -97,8 +113,10 @@ class StackedCell(nn.Module):
 
 
 def advanced(cell: Any, x: Tensor, ahead: Ahead, hidden: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """A step of an nn.LSTMCell or nn.GRUCell whose gates have a part already: the new state and memory cell."""
+    """A step of an nn.LSTMCell, nn.GRUCell or NormedCell whose gates have a part already: state and memory cell."""
     gates = torch.addmm(ahead.gates, x, ahead.weight.t())
+    if isinstance(cell, NormedCell):
+        return cell.step(gates, hidden, memory)
     own = linear(hidden, cell.weight_hh, cell.bias_hh)
     if isinstance(cell, nn.LSTMCell):
         i, f, g, o = (gates + own).chunk(4, 1)
@@ -112,7 +130,8 @@ def advanced(cell: Any, x: Tensor, ahead: Ahead, hidden: Tensor, memory: Tensor)
 class StackedRecurrence(nn.Module):
     """The same stack over many steps in one call, for a decoder that needs nothing but its own past to go on.
 
-    Arguments as for `StackedCell`; `variational` drops the same numbers at every step, see `VariationalDropout`.
+    Arguments as for `StackedCell`; `variational` drops the same numbers at every step, see `VariationalDropout`. With
+    `layer_norm` no kernel is fused: it is the same stack, a layer after the other.
 
     >>> stack = StackedRecurrence("gru", 3, 8, layers=2)
     >>> output, state = stack(torch.zeros(4, 5, 3), CellState(torch.zeros(4, 2, 8), torch.zeros(4, 2, 0)))
@@ -129,17 +148,26 @@ class StackedRecurrence(nn.Module):
         layers: int = 1,
         dropout: float = 0.0,
         variational: bool = False,
+        layer_norm: bool = False,
     ):
         super().__init__()
         kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
         self.cell_dim = hidden_dim if cell == "lstm" else 0
         within = dropout if layers > 1 and not variational else 0.0
-        self.stack = kind(input_dim, hidden_dim, num_layers=layers, dropout=within, batch_first=True)
+        widths = [input_dim] + [hidden_dim] * (layers - 1)
+        self.stack: Any = (
+            nn.ModuleList(NormedCell(cell, width, hidden_dim) for width in widths)
+            if layer_norm
+            else kind(input_dim, hidden_dim, num_layers=layers, dropout=within, batch_first=True)
+        )
         start_recurrent_weights(self.stack)
-        self.between = VariationalDropout(dropout) if variational and layers > 1 else None
+        own = layers > 1 and (variational or layer_norm)
+        self.between = dropout_of(dropout, variational=variational) if own else None
 
     def forward(self, x: Float[Tensor, "batch time dim"], state: CellState) -> tuple[Tensor, CellState]:
         """The top layer's outputs `[batch, time, hidden_dim]` and the state after the last step."""
+        if isinstance(self.stack, nn.ModuleList):
+            return self._normed(x, state, self.stack)
         if self.between is not None and self.training:
             return self._by_layer(x, state, self.between)
         hidden, cell = (part.transpose(0, 1).contiguous() for part in state)
@@ -149,7 +177,19 @@ class StackedRecurrence(nn.Module):
             output, hidden = self.stack(x, hidden)
         return output, CellState(hidden.transpose(0, 1), cell.transpose(0, 1))
 
-    def _by_layer(self, x: Tensor, state: CellState, between: VariationalDropout) -> tuple[Tensor, CellState]:
+    def _normed(self, x: Tensor, state: CellState, cells: nn.ModuleList) -> tuple[Tensor, CellState]:
+        """A layer at a time, of normalised cells."""
+        hidden, memory = [], []
+        for index, cell in enumerate(cells):
+            if index and self.between is not None:
+                x = self.between(x)
+            assert isinstance(cell, NormedCell)
+            x, after, kept = cell.unroll(x, state.hidden[:, index], state.cell[:, index])
+            hidden.append(after)
+            memory.append(kept)
+        return x, CellState(torch.stack(hidden, 1), torch.stack(memory, 1))
+
+    def _by_layer(self, x: Tensor, state: CellState, between: nn.Module) -> tuple[Tensor, CellState]:
         """The same a layer at a time, with a mask of its own between each and the next."""
         hidden, cell = [], []
         for index, weights in enumerate(self.stack.all_weights):

@@ -44,7 +44,7 @@ def token_loss(
     >>> torch.allclose(total, torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2]), label_smoothing=0.1) * 2)
     True
     """
-    found: tuple[Tensor, Tensor] = _TokenLoss.apply(logits, target, smoothing)
+    found: tuple[Tensor, Tensor] = _TokenLoss.apply(logits, target, smoothing)  # type: ignore[no-untyped-call]
     return TokenLoss(*found)
 
 

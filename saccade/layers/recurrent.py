@@ -7,8 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from saccade import masks
 from saccade.layers import CellName
 from saccade.layers.dropout import dropout_of
+from saccade.layers.normed import NormedBidirectional
 
 
 class Encoded(NamedTuple):
@@ -48,6 +50,7 @@ class BidirectionalEncoder(nn.Module):
         layers: how many layers.
         dropout: probability between layers.
         variational: whether the same numbers are dropped at every step, see `VariationalDropout`.
+        layer_norm: whether its cells are `NormedCell`s, which take no fused kernel.
 
     >>> encoder = BidirectionalEncoder("gru", 3, 8)
     >>> encoder(torch.zeros(2, 5, 3), torch.tensor([5, 2])).states.shape
@@ -63,6 +66,7 @@ class BidirectionalEncoder(nn.Module):
         layers: int = 1,
         dropout: float = 0.0,
         variational: bool = False,
+        layer_norm: bool = False,
     ):
         super().__init__()
         if hidden_dim % 2:
@@ -70,20 +74,28 @@ class BidirectionalEncoder(nn.Module):
         kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
         widths = [input_dim] + [hidden_dim] * (layers - 1)
         self.layers = nn.ModuleList(
-            kind(width, hidden_dim // 2, batch_first=True, bidirectional=True) for width in widths
+            NormedBidirectional(cell, width, hidden_dim)
+            if layer_norm
+            else kind(width, hidden_dim // 2, batch_first=True, bidirectional=True)
+            for width in widths
         )
         for layer in self.layers:
             start_recurrent_weights(layer)
-        self.dropout = dropout_of(dropout, variational=variational)
+        self.dropout, self.layer_norm = dropout_of(dropout, variational=variational), layer_norm
 
     def forward(self, x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Encoded:
         """Encode `x`, `[batch, time, input_dim]`, of which the first `lengths[b] >= 1` steps are real."""
         # cuDNN is fastest on packed sequences; on CPU the unpacked twin is three times faster (and can be exported).
-        run = packed_layer if x.is_cuda else unpacked_layer
+        run = normed_layer if self.layer_norm else packed_layer if x.is_cuda else unpacked_layer
         encoded = Encoded(x, x)
         for index, layer in enumerate(self.layers):
             encoded = run(layer, self.dropout(encoded.states) if index else x, lengths)
         return encoded
+
+
+def normed_layer(layer: nn.Module, x: Tensor, lengths: Tensor) -> Encoded:
+    """One bidirectional layer of normalised cells."""
+    return Encoded(*layer(x, masks.padding(lengths, x.shape[1])))
 
 
 def packed_layer(layer: nn.Module, x: Tensor, lengths: Tensor) -> Encoded:

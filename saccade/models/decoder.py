@@ -42,6 +42,8 @@ class DecoderConfig:
     """Whether tokens are predicted with their own embeddings (Press and Wolf 2017)."""
     variational: bool = False
     """Whether the same numbers are dropped at every step, see `VariationalDropout`."""
+    layer_norm: bool = False
+    """Whether its cells are normalised, see `NormedCell`."""
 
 
 @exportable
@@ -156,19 +158,11 @@ class RecurrentDecoder(nn.Module):
         self.embedding = nn.Embedding(config.vocab, config.embedding, padding_idx=0) if embedding is None else embedding
         self.attention, width = attention, config.embedding if config.tied else size
         read = config.memory if config.attend == "before" else width if config.feed else 0
+        shape: dict[str, Any] = {"layers": layers, "dropout": config.dropout, "layer_norm": config.layer_norm}
         if read:
-            self.cells: Any = StackedCell(
-                config.cell, config.embedding + read, size, layers=layers, dropout=config.dropout
-            )
+            self.cells: Any = StackedCell(config.cell, config.embedding + read, size, **shape)
         else:
-            self.cells = StackedRecurrence(
-                config.cell,
-                config.embedding,
-                size,
-                layers=layers,
-                dropout=config.dropout,
-                variational=config.variational,
-            )
+            self.cells = StackedRecurrence(config.cell, config.embedding, size, **shape, variational=config.variational)
         self.start = nn.Linear(config.memory, layers * (size + self.cells.cell_dim))
         self.attentional = nn.Linear(size + config.memory, width, bias=False)
         self.output = nn.Linear(width, config.vocab)

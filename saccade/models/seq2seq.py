@@ -48,6 +48,8 @@ class Seq2SeqConfig:
     """Whether target tokens are predicted with their embeddings, which source tokens may share."""
     variational: bool = False
     """Whether recurrent halves drop the same numbers at every step."""
+    layer_norm: bool = False
+    """Whether the cells of recurrent halves are normalised."""
     heads: int = 4
     """Of a Transformer; see `StackShape` for what follows."""
     shared_heads: int = 0
@@ -119,6 +121,7 @@ class Seq2Seq(nn.Module):
                 layers=config.layers,
                 dropout=config.dropout,
                 variational=config.variational,
+                layer_norm=config.layer_norm,
             )
         self.decoder = _decoder(config, table)
         self.dropout = dropout_of(config.dropout, variational=config.variational)
@@ -218,5 +221,6 @@ def _decoder(config: Seq2SeqConfig, table: nn.Embedding) -> RecurrentDecoder | T
         feed=config.feed,
         tied=tied,
         variational=config.variational,
+        layer_norm=config.layer_norm,
     )
     return RecurrentDecoder(recurrent, attention, embedding=table)

@@ -31,6 +31,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "variational": {"variational": True},
     "variational, after": {"variational": True, "attend": "after", "decoder": "gru"},
     "variational, fed": {"variational": True, "attend": "after", "feed": True},
+    "normed": {"layer_norm": True},
+    "normed, gru, after": {"layer_norm": True, "attend": "after", "encoder": "gru", "decoder": "gru"},
+    "normed, fed": {"layer_norm": True, "attend": "after", "feed": True},
 }
 PLAIN = Seq2SeqConfig(
     SOURCE, TARGET, "additive", "lstm", "lstm", embedding=5, hidden=12, layers=2, dropout=0.0, heads=2

@@ -135,6 +135,11 @@ MISTAKES = {
         "label_smoothing": 0.1,
     },
     "--feed input needs --attend after; got before": {"feed": "input"},
+    "--layer-norm is for recurrent networks: a Transformer always has norms": {
+        "encoder": "transformer",
+        "decoder": "transformer",
+        "layer_norm": True,
+    },
     "--attention is for --decoder lstm or gru; got --attention dot": {"decoder": "transformer", "attention": "dot"},
     "--copy is for --decoder lstm or gru; got --copy": {"decoder": "transformer", "copy": True},
     "--attend is for --decoder lstm or gru; got --attend after": {"decoder": "transformer", "attend": "after"},

@@ -53,6 +53,8 @@ class TranslateOptions(Course):
     which needs one vocabulary for both sides."""
     variational: bool = False
     """Let recurrent networks drop the same numbers at every step of a sentence (Gal and Ghahramani 2016)."""
+    layer_norm: bool = False
+    """Normalise the sums within the cells of recurrent networks (Ba et al. 2016), which then run step by step."""
     label_smoothing: float = 0.0
     """Share of the target's probability that is spread over all tokens in training (Szegedy et al. 2016)."""
     token_dropout: float = 0.0
@@ -125,6 +127,8 @@ class TranslateOptions(Course):
                 if given != self.defaults()[name]:
                     came = "" if given is True else f" {given}"
                     raise OptionError(f"{flag(name)} is for --decoder lstm or gru; got {flag(name)}{came}")
+        if self.encoder == self.decoder == "transformer" and self.layer_norm:
+            raise OptionError("--layer-norm is for recurrent networks: a Transformer always has norms, see --norm")
         if "transformer" in (self.encoder, self.decoder):
             self._check_heads()
 

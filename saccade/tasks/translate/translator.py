@@ -141,6 +141,7 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
             feed=options.feed == "input",
             tied=options.tied,
             variational=options.variational,
+            layer_norm=options.layer_norm,
             heads=options.heads,
             shared_heads=options.shared_heads,
             feedforward=options.feedforward,

@@ -1,0 +1,124 @@
+"""Descriptions of images, German, English and French: translators trained on 29,000 pairs on a CPU.
+
+usage: python benchmarks/multi30k.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
+
+Options and the penalty of length were chosen on the development part (1,014 pairs), which also tells the best round;
+test_2016_flickr is translated once, with a beam of 5. Each training takes one thread. Runs are kept in --work, for
+benchmarks/engines.py and benchmarks/company.py. Writes JSON and prints the table of the README.
+"""
+
+import gzip
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trials
+from sacrebleu.metrics.bleu import BLEU
+
+from saccade import decoding
+from saccade.files import write_atomic
+from saccade.tasks.translate.options import TranslateOptions
+
+COMMON: dict[str, Any] = {
+    "shared": True,
+    "tied": "all",
+    "label_smoothing": 0.1,
+    "precision": "bfloat16",
+    "patience": 100,
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "RNN, additive": {},
+    "Transformer-tiny": {},
+}
+TRIALS = {
+    "de-en RNN, additive": ("cased", 39.0),
+    "en-de RNN, additive": ("lower-cased", 40.0),
+    "en-de Transformer-tiny": ("lower-cased", 40.0),
+    "en-fr RNN, additive": ("lower-cased", 60.0),
+    "en-fr Transformer-tiny": ("lower-cased", 60.0),
+}
+"""What is measured, and the goal: of each pair the better of its models."""
+PENALTY = 1.0
+BEAM = 5
+
+
+def part(data: Path, work: Path, name: str, languages: Sequence[str]) -> list[Path]:
+    """The two aligned files of a part."""
+    found = []
+    for language in languages:
+        found.append(work / f"{name}.{language}")
+        text = gzip.decompress((data / "multi30k" / f"{name}.{language}.gz").read_bytes())
+        write_atomic(found[-1], text)
+    return found
+
+
+def trial(name: str, given: Any) -> dict[str, Any]:
+    """One training."""
+    pair, model = name.split(" ", 1)
+    languages, folder = pair.split("-"), given.work / name.replace(" ", "_").replace(",", "")
+    train, valid, test = (
+        part(given.data, given.work, some, languages) for some in ("train", "val", "test_2016_flickr")
+    )
+    options = TranslateOptions(**{**COMMON, **MODELS[model]})
+
+    def measure(translator: Any) -> dict[str, Any]:
+        return {
+            "dev": bleu(translator, *valid),
+            "test": bleu(translator, *test),
+            "curve": [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()],
+        }
+
+    return trials.train(options, train, valid, {}, measure=measure, folder=folder)
+
+
+def bleu(translator: Any, source: Path, target: Path) -> dict[str, Any]:
+    """BLEU of the best of a beam, cased and lower-cased, with the signatures of sacreBLEU."""
+    manner = decoding.Manner(penalty=decoding.power(PENALTY))
+    best = translator.answer(source.read_text("utf-8").splitlines(), beam=BEAM, manner=manner)
+    answers, references = [some[0].text for some in best], [target.read_text("utf-8").splitlines()]
+    found = {}
+    for case, lower in (("cased", False), ("lower-cased", True)):
+        metric = BLEU(lowercase=lower)
+        found[case] = metric.corpus_score(answers, references).score
+        found[f"{case} signature"] = str(metric.get_signature())
+    return found
+
+
+def main() -> None:
+    given = trials.arguments(__doc__ or "", "multi30k.json")
+    found = trials.run(given, {name: partial(trial, name, given) for name in TRIALS})
+    if found is None:
+        return
+    results = {
+        "penalty": PENALTY,
+        "beam": BEAM,
+        "table": {name: summary(name, result) for name, result in found.items()},
+    }
+    trials.write(given, found, results)
+    print(tables(results))
+
+
+def summary(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """BLEU, its signature, what it cost, and the curve of the training."""
+    case, goal = TRIALS[name]
+    measured = result["measured"]
+    cost = {key: result[key] for key in ("seconds", "cpu_seconds", "peak_mib", "parameters")}
+    figures = {f"{part}_{key}": value for part in ("dev", "test") for key, value in measured[part].items()}
+    return {"case": case, "goal": goal, **figures, **cost, "curve": measured["curve"]}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The table of the README."""
+    lines = ["| test 2016, beam 5 | BLEU | goal | dev | minutes of a core | parameters |", "|---|---|---|---|---|---|"]
+    for name, row in results["table"].items():
+        case = row["case"]
+        figures = f"{row[f'test_{case}']:.1f} {case} | {row['goal']:.0f} | {row[f'dev_{case}']:.1f}"
+        cost = f"{row['cpu_seconds'] / 60:.0f} | {row['parameters'] / 1e6:.1f} M"
+        lines.append(f"| {name.replace('-', ' → ', 1)} | {figures} | {cost} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
