@@ -1,9 +1,12 @@
 """The options that every training has. Imports no torch."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from saccade.errors import OptionError
+
+Strategy = Literal["ddp", "fsdp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +16,9 @@ class Course:
     epochs: int = 0
     """Passes over the training examples; 0 is enough for 3000 steps, at least 8 and at most 200."""
     batch_size: int = 32
-    """Examples in a step."""
+    """Examples in a batch."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: for steps of more examples than memory holds at once."""
     learning_rate: float = 0.005
     """The highest learning rate; it rises over the first steps and falls to zero over the second half."""
     dropout: float = 0.1
@@ -33,7 +38,7 @@ class Course:
     LEAST_EPOCHS: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
-        self.at_least({"epochs": 0, "batch_size": 1, "patience": 1, "seed": 0})
+        self.at_least({"epochs": 0, "batch_size": 1, "accumulate": 1, "patience": 1, "seed": 0})
         if self.seed >= 2**31:
             raise OptionError(f"--seed must be below 2147483648; got {self.seed}")
         if not 0 <= self.dropout < 1:
@@ -52,7 +57,7 @@ class Course:
             if not value >= lowest:
                 raise OptionError(f"{flag(name)} must be at least {lowest}; got {value}")
 
-    def epochs_for(self, steps_per_epoch: int) -> int:
+    def epochs_for(self, steps_per_epoch: float) -> int:
         """Passes over the data: as asked, or enough for so many steps, within bounds.
 
         >>> Course().epochs_for(250)
@@ -60,7 +65,7 @@ class Course:
         """
         if self.epochs:
             return self.epochs
-        return min(max(-(-self.STEPS // steps_per_epoch), self.LEAST_EPOCHS), 200)
+        return min(max(math.ceil(self.STEPS / steps_per_epoch), self.LEAST_EPOCHS), 200)
 
     @classmethod
     def free(cls) -> set[str]:
