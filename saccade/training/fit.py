@@ -24,7 +24,7 @@ from saccade.training.callbacks import LAST, AtomicCheckpoints, AveragedWeights,
 from saccade.training.interrupt import Interruptible
 from saccade.training.launch import check_processes, launch
 from saccade.training.module import RoundOfBatches, TrainingModule, ValidationBatches, plan
-from saccade.training.prepare import Begun, encode_here, prepare, shared
+from saccade.training.prepare import Begun, encode_here, prepare, shared, silent
 from saccade.training.progress import ProgressBar
 from saccade.training.together import Together, found
 
@@ -108,12 +108,8 @@ def fit(
         launch(processes, _work, (folder, options, start, device, strategy))
         return task.load(folder, device=device)
     with Together(place, where) as together:
-        _fit(Run(folder), task, options, start, together, say if place.first else _silent, watch, strategy)
+        _fit(Run(folder), task, options, start, together, say if place.first else silent, watch, strategy)
     return task.load(folder, device=device) if place.first else None
-
-
-def _silent(line: str) -> None:
-    return
 
 
 def _work(folder: Path, options: Course, start: Start, device: str, strategy: Strategy) -> None:

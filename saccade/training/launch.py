@@ -36,13 +36,9 @@ def check_processes(processes: int, place: Place, device: torch.device) -> None:
     if here == 1:
         return
     if device.type == "mps" or device.index is not None:
-        raise OptionError(
-            f"--device must be cpu or cuda for {here} processes, each on a device of its own; got {device}"
-        )
-    if device.type == "cuda" and here > torch.cuda.device_count():
-        raise OptionError(
-            f"--processes must be at most the {torch.cuda.device_count()} GPUs of this machine; got {here}"
-        )
+        raise OptionError(f"--device must be cpu or cuda for {here} processes; got {device}")
+    if device.type == "cuda" and here > (there := torch.cuda.device_count()):
+        raise OptionError(f"--processes must be at most the number of GPUs here, {there}; got {here}")
 
 
 def launch(processes: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.fabric.utilities import move_data_to_device
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -194,9 +193,7 @@ class TrainingModule(pl.LightningModule):
         processes must ask for them first at the same moment.
         """
         if self._figures is None:
-            gathered = self.together.gathered(
-                self._checks if self._parts == 1 else move_data_to_device(self._checks, torch.device("cpu"))
-            )
+            gathered = self.together.gathered(self._checks)
             checks = [check for turn in zip(*gathered, strict=True) for check in turn if check is not None]
             # Other processors may round in another way: the first process's figures are everybody's.
             self._figures = self.together.told(self._of(checks) if self.together.place.first else None)

@@ -62,10 +62,9 @@ def encode_here(run: Run, task: AnyTask, start: Start, prepared: Prepared) -> No
     Raises:
         RunError: this machine has other files.
     """
-    quiet: Say = lambda line: None
     options, codec = prepared.options, prepared.codec
     run.path(SCRATCH).mkdir(parents=True, exist_ok=True)
-    corpora = _encode(run, task, options, start, codec, task.parts(start, options, quiet), quiet)
+    corpora = _encode(run, task, options, start, codec, task.parts(start, options, silent), silent)
     if _fingerprint(*corpora) != prepared.config["data"]["fingerprint"]:
         raise RunError(f"{start.train}: expected the {task.noun} of the first machine; this one has others")
 
@@ -102,6 +101,11 @@ def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *,
     task.write_codec(run, codec)
     run.write_config(config)  # last: a folder with a configuration has all that came before
     return Prepared(config, options, codec, *corpora, model)
+
+
+def silent(line: str) -> None:
+    """What the first process alone is to say is not said by the others."""
+    return
 
 
 def _begun(run: Run, task: AnyTask, given: Course, start: Start, say: Say, going_on: bool) -> Prepared:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 import torch.distributed as dist
+from lightning.fabric.utilities import move_data_to_device
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -119,17 +120,17 @@ class Together(AbstractContextManager["Together"]):
             dist.barrier(group=self._waiting)
 
     def gathered(self, value: Any) -> list[Any]:
-        """What each process has, in their order; nothing, where this is not the first."""
+        """What each process has, in their order and on the CPU; nothing, where this is not the first."""
         if self.place.size == 1:
             return [value]
         box: list[Any] = [None] * self.place.size
-        dist.gather_object(value, box if self.place.first else None, 0)
+        dist.gather_object(move_data_to_device(value, torch.device("cpu")), box if self.place.first else None, 0)
         return box if self.place.first else []
 
     def summed(self, x: Tensor) -> Tensor:
         """The sum over all processes, on the CPU."""
         if self.place.size == 1:
-            return x
+            return x.clone()
         x = x.to(self.device, copy=True)
         dist.all_reduce(x)
         return x.cpu()
