@@ -61,7 +61,7 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self) -> None:
-        super().__init__(multi_avg_fn=_average)
+        super().__init__(multi_avg_fn=average)
 
     @property
     def model(self) -> nn.Module:
@@ -73,7 +73,8 @@ class AveragedWeights(WeightAveraging):
 
 
 @torch.no_grad()
-def _average(averages: Any, current: Any, steps: Tensor | int) -> None:
+def average(averages: Any, current: Any, steps: Tensor | int) -> None:
+    """Move averages after so many steps."""
     decay = min(0.998, (1 + int(steps)) / (10 + int(steps)))
     # They come a dtype at a time; what cannot be averaged (which tags may follow each other) never changes.
     if averages[0].is_floating_point():
@@ -116,7 +117,7 @@ class KeepBest(pl.Callback):
         self.rounds_without_better = 0 if better else self.rounds_without_better + 1
         if better:
             self.best = self.rank(measured)
-            weights = pl_module.learner.model.state_dict()
+            weights = pl_module.weights()
             if first:
                 self.run.write_weights(weights)
         if first:

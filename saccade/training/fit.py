@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import Strategy as LightningStrategy
 
 from saccade.errors import RunError
 from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
@@ -26,6 +27,7 @@ from saccade.training.launch import check_processes, launch
 from saccade.training.module import RoundOfBatches, TrainingModule, ValidationBatches, plan
 from saccade.training.prepare import Begun, encode_here, prepare, shared, silent
 from saccade.training.progress import ProgressBar
+from saccade.training.sharded import ShardedAverage, ShardedModule, sharding
 from saccade.training.together import Together, found
 
 Files = str | Path | Sequence[str | Path]
@@ -189,13 +191,14 @@ def _train(
     options = prepared.options
     schedule = task.schedule(prepared.training, options)
     course = plan(options, schedule.per_epoch)
-    module = TrainingModule(task.learner(prepared.model, options, prepared.codec), options, course, together)
+    kind, averaging = (ShardedModule, ShardedAverage) if strategy == "fsdp" else (TrainingModule, AveragedWeights)
+    module = kind(task.learner(prepared.model, options, prepared.codec), options, course, together)
     validation = ValidationBatches(prepared.validation, task.measured(prepared.validation, options), place)
     batches = RoundOfBatches(module, prepared.training, schedule), validation
     with _quiet(), _threads(prepared.model), Interruptible() as interruptible:
-        ours: list[pl.Callback] = [KeepBest(run, task.rank, options.patience), AveragedWeights()]
+        ours: list[pl.Callback] = [KeepBest(run, task.rank, options.patience), averaging()]
         ours += [ProgressBar(task.headline)] if place.first else []
-        trainer = _trainer(run, module, [*ours, checkpointing(run), interruptible, *watch])
+        trainer = _trainer(run, module, strategy, [*ours, checkpointing(run), interruptible, *watch])
         try:
             trainer.fit(module, *batches, ckpt_path=begun.checkpoint, weights_only=True)
         except SystemExit:  # Lightning turns Ctrl-C into an exit of its own
@@ -204,20 +207,19 @@ def _train(
         say(f"stopped early: no validation was better for {options.patience} in a row")
 
 
-def _trainer(run: Run, module: TrainingModule, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(run: Run, module: TrainingModule, strategy: Strategy, callbacks: list[pl.Callback]) -> pl.Trainer:
     device, place = module.together.device, module.together.place
     return pl.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
         devices=place.neighbours if place.size > 1 else 1 if device.index is None else [device.index],
         num_nodes=place.size // place.neighbours,
-        # A batch may leave a part of a model out.
-        strategy=DDPStrategy(find_unused_parameters=True) if place.size > 1 else "auto",
+        strategy=_strategy(strategy, module),
         max_epochs=module.plan.rounds,
         accumulate_grad_batches=module.options.accumulate,
         gradient_clip_val=1.0,
         callbacks=callbacks,
         plugins=[AtomicCheckpoints(module.together)],
-        logger=TensorBoardLogger(run.folder, name=TENSORBOARD, version=""),
+        logger=TensorBoardLogger(run.folder, name=TENSORBOARD, version="") if place.first else False,
         default_root_dir=run.folder,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
@@ -225,6 +227,14 @@ def _trainer(run: Run, module: TrainingModule, callbacks: list[pl.Callback]) -> 
         use_distributed_sampler=False,
         log_every_n_steps=10**9,
     )
+
+
+def _strategy(name: Strategy, module: TrainingModule) -> LightningStrategy | str:
+    processes = module.together.place.size
+    if name == "fsdp":
+        return sharding(module.learner.model, processes)
+    # A batch may leave a part of a model out.
+    return DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto"
 
 
 @contextmanager

@@ -68,9 +68,12 @@ def launch(processes: int, work: Callable[..., None], arguments: tuple[Any, ...]
         try:
             elastic_launch(config, _worker)(mistakes, work, arguments)
         except ChildFailedError as failed:
-            for mistake in mistakes.iterdir():
-                raise pickle.loads(mistake.read_bytes()) from None
-            raise _ended(*failed.get_first_failure(), processes) from None
+            rank, failure = failed.get_first_failure()
+            told = sorted(mistakes.iterdir())
+            # Of one that was killed the others only tell that they have lost it.
+            if told and failure.exitcode >= 0:
+                raise pickle.loads(told[0].read_bytes()) from None
+            raise _ended(rank, failure, processes) from None
         except SignalException as stopped:
             if stopped.sigval == signal.SIGINT:
                 raise KeyboardInterrupt from None
@@ -88,6 +91,7 @@ def _ended(rank: int, failure: ProcessFailure, processes: int) -> Exception:
 def _worker(mistakes: Path, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """One of the processes: a person's mistake goes into a file, for the one that waits to say."""
     place = found()
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))  # Lightning would only note it
     share = str(max((os.cpu_count() or 1) // place.neighbours, 1))
     torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", share)))
     try:

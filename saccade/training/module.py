@@ -175,6 +175,10 @@ class TrainingModule(pl.LightningModule):
         # Not Lightning's own: with it gradients are not clipped where the optimizer is fused.
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
 
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of the model."""
+        return self.learner.model.state_dict()
+
     def on_validation_epoch_start(self) -> None:
         """A validation begins."""
         self._checks.clear()

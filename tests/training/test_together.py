@@ -25,6 +25,7 @@ from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
 from saccade.training.launch import check_processes
 from saccade.training.module import Part, TrainingModule, ValidationBatches, plan
+from saccade.training.sharded import sharding
 from saccade.training.together import Place, Together
 
 SACCADE = [sys.executable, "-m", "saccade"]
@@ -219,6 +220,30 @@ def test_more_processes_than_before_go_on_and_a_killed_one_is_named(tmp_path, di
 
 
 @pytest.mark.slow
+def test_a_model_in_shares_trains_as_a_whole_one(tmp_path, digits):
+    """Begun in two shares and killed, gone on with whole and killed, gone on with in three shares."""
+    half = ["--encoder", "transformer", "--decoder", "transformer", "--heads", 2]
+    command = ["--train", digits, *COURSE, *half, "--learning-rate", 0.002]
+    done(start(SACCADE, *command, "--out", tmp_path / "one"))
+    run, ways = (
+        tmp_path / "run",
+        (["--processes", 2, "--strategy", "fsdp"], [], ["--processes", 3, "--strategy", "fsdp"]),
+    )
+    for rounds, way in enumerate(ways, 1):
+        process = start(SACCADE, *command, *way, "--out", run, *(["--resume"] if rounds > 1 else []))
+        if rounds < 3:
+            until(process, lambda: (run / "checkpoints" / "last.ckpt").exists() and len(figures(run)) >= rounds)
+            time.sleep(0.5)
+            process.kill()
+            for worker in workers(process.pid):
+                os.kill(worker, signal.SIGKILL)
+            process.communicate()
+        else:
+            done(process)
+    same(tmp_path / "one", run, 1e-4)
+
+
+@pytest.mark.slow
 def test_an_interrupt_ends_all(tmp_path, digits):
     process = start(SACCADE, "--train", digits, "--out", tmp_path / "run", *COURSE, "--processes", 2)
     until(process, lambda: (tmp_path / "run" / "metrics.jsonl").exists())
@@ -254,5 +279,12 @@ def test_processes_that_cannot_be_are_refused():
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
             check_processes(processes, place, torch.device(device))
+    for model, processes, message in (
+        (torch.nn.LSTM(2, 2), 2, "--strategy fsdp is for Transformers, encoder and decoder; this model is another"),
+        (torch.nn.Linear(2, 2), 2, "--strategy fsdp is for Transformers"),
+        (torch.nn.Linear(2, 2), 1, "--strategy fsdp needs several processes"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            sharding(model, processes)
     with pytest.raises(OptionError, match="--accumulate must be at least 1; got 0"):
         TranslateOptions(accumulate=0)
