@@ -6,7 +6,7 @@ Trains `translate` on Multi30k, German to English, with defaults but for --dropo
 and 64 pairs a step: in one process with one thread, in one with two, and in two with one each (gloo, started by
 torchrun). Writes the largest difference between their losses at any step, and target tokens a second over the steps
 after the tenth: by the clock, which other work on the machine slows, and by the seconds that all processes worked;
-and how long it takes to make a batch.
+and how long it takes to make a batch. Prints the table of docs/scale.md.
 """
 
 import argparse
@@ -109,6 +109,18 @@ def measured(data: Path, steps: int, processes: int, threads: int) -> dict[str, 
     }
 
 
+def table(results: dict[str, Any]) -> str:
+    """The table of docs/scale.md, in Markdown."""
+    lines = [
+        "| | target tokens a second | a second of work | a step, ms | of these making the batch |",
+        "|---|---|---|---|---|",
+    ]
+    for name, run in results["runs"].items():
+        speeds = f"{run['tokens_per_second']:,} | {run['tokens_per_second_of_work']:,}"
+        lines.append(f"| {name} | {speeds} | {run['step_ms']:.0f} | {run['batch_ms']:.2f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """See the usage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,8 +143,7 @@ def main() -> None:
         "runs": runs,
     }
     given.out.write_text(json.dumps(result, indent=1) + "\n")
-    for name, run in runs.items():
-        print(f"{name:26} {run['tokens_per_second']:6} tokens/s, {run['tokens_per_second_of_work']:6} of work")
+    print(table(result))
     print(f"largest difference of a step's loss: {result['largest_difference']:.1e}")
 
 
