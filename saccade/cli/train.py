@@ -31,9 +31,15 @@ def train(command: Train) -> None:
         options = task.inherited(Run(command.from_), options)
     files, valid = (task.files(paths, names, options) if paths else None for paths in (command.train, command.valid))
     start = Start(files, valid, command.from_, command.resume)
-    several = {"processes": command.processes, "strategy": command.strategy}
     try:
-        trained = fit(command.out, command.training, start, device=command.device, **several)
+        trained = fit(
+            command.out,
+            command.training,
+            start,
+            device=command.device,
+            processes=command.processes,
+            strategy=command.strategy,
+        )
     except KeyboardInterrupt:
         say(f"stopped; go on with: saccade train {task.name} --out {command.out} --resume")
         raise

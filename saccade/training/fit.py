@@ -105,7 +105,7 @@ def fit(
         KeyboardInterrupt: the person stopped it; the last checkpoint is there.
     """
     place, where, task = found(), pick_device(device), task_of(options)
-    check_processes(processes, place, where)
+    check_processes(processes, place, where, strategy)
     if processes > 1:
         launch(processes, _work, (folder, options, start, device, strategy))
         return task.load(folder, device=device)
@@ -129,9 +129,13 @@ def _fit(
     watch: Sequence[pl.Callback],
     strategy: Strategy,
 ) -> None:
-    first, token = together.place.first, together.told(f".{uuid.uuid4().hex}")
+    first, token, alone = together.place.first, together.told(f".{uuid.uuid4().hex}"), False
+    checkpoint = _opened(run, start, say) if first else None
     try:
-        begun = shared(_begin(run, task, options, start, say, token) if first else None, task, together)
+        if first:
+            _clear_scratch(run, token)
+            prepared = prepare(run, task, options, start, say, going_on=checkpoint is not None)
+        begun = shared(Begun(prepared, checkpoint) if first else None, task, together)
         # A machine that does not see the disk of the first encodes its own files.
         alone = together.place.local == 0 and not run.path(SCRATCH).joinpath(token).exists()
         if alone:
@@ -150,16 +154,20 @@ def _fit(
             run.discard_if_not_begun()
 
 
-def _begin(run: Run, task: Task[Any, Any, Any, Any], options: Course, start: Start, say: Say, token: str) -> Begun:
-    """What the first process does before all train; by the token in its scratch folder others know that they see it."""
+def _opened(run: Run, start: Start, say: Say) -> Path | None:
+    """The checkpoint to go on from; without one the folder is made. A folder that is refused stays as it is."""
     checkpoint = _checkpoint(run, start, say)
     if checkpoint is None:
         _refuse_another_run(run, start)
         run.create()
+    return checkpoint
+
+
+def _clear_scratch(run: Run, token: str) -> None:
+    """An empty scratch folder, but for a token by which others know that they see it."""
     shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
     run.path(SCRATCH).mkdir()
     run.path(SCRATCH).joinpath(token).touch()
-    return Begun(prepare(run, task, options, start, say, going_on=checkpoint is not None), checkpoint)
 
 
 def _checkpoint(run: Run, start: Start, say: Say) -> Path | None:

@@ -13,16 +13,17 @@ from typing import Any
 import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
-from torch.distributed.launcher import LaunchConfig, elastic_launch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from saccade.errors import OptionError, RunError, SaccadeError
+from saccade.tasks.course import Strategy
 from saccade.training.together import Place, found
 
 # Read when torch is loaded. DDP is asked to look for unused parameters, and warns once where it finds none.
 QUIET = ("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
-def check_processes(processes: int, place: Place, device: torch.device) -> None:
+def check_processes(processes: int, place: Place, device: torch.device, strategy: Strategy) -> None:
     """Refuse what cannot train together.
 
     Raises:
@@ -32,6 +33,12 @@ def check_processes(processes: int, place: Place, device: torch.device) -> None:
         raise OptionError(f"--processes must be at least 1; got {processes}")
     if processes > 1 and place.size > 1:
         raise OptionError(f"--processes is for a training that torchrun did not start; got {processes} beside it")
+    if strategy == "fsdp" and max(processes, place.size) == 1:
+        raise OptionError("--strategy fsdp needs several processes (--processes, or torchrun); got 1")
+    if place.size % place.neighbours:
+        raise OptionError(
+            f"torchrun must start as many processes on every machine; got {place.neighbours} of {place.size} here"
+        )
     here = max(processes, place.neighbours)
     if here == 1:
         return

@@ -154,7 +154,7 @@ class TrainingModule(pl.LightningModule):
         counted = torch.stack([step.total.detach(), step.counted]).cpu()
         alone = self._parts == 1
         (self.sums if alone else self._step).add_(counted * batch.real)
-        if batch_idx % 20 == 19:
+        if batch_idx % 20 == 19 and self.sums[1]:
             self.recent_loss = float(self.sums[0] / self.sums[1])
         return step.loss if alone else step.loss * step.counted * batch.real
 

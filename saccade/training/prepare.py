@@ -44,16 +44,15 @@ def shared(begun: Begun | None, task: AnyTask, together: Together) -> Begun:
     """The same in all processes: of the others, which have None, with a model of their own of the same weights."""
     if together.place.size == 1 and begun is not None:
         return begun
-    sent = None
     if begun is not None:
-        sent = begun._replace(prepared=begun.prepared._replace(model=begun.prepared.model.state_dict()))
-    found: Begun = together.told(sent)
-    if begun is not None:
+        prepared = begun.prepared
+        together.told((begun._replace(prepared=prepared._replace(model=nn.Identity())), prepared.model.state_dict()))
         return begun
-    _, options, codec, *_, weights = found.prepared
-    model = _untrained(task, options, codec)
+    found, weights = together.told(None)
+    prepared = found.prepared
+    model = _untrained(task, prepared.options, prepared.codec)
     model.load_state_dict(weights)
-    return found._replace(prepared=found.prepared._replace(model=model))
+    return Begun(prepared._replace(model=model), found.checkpoint)
 
 
 def encode_here(run: Run, task: AnyTask, start: Start, prepared: Prepared) -> None:

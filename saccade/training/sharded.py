@@ -20,10 +20,8 @@ def sharding(model: nn.Module, processes: int) -> ModelParallelStrategy:
     """Lightning's strategy for shares over all processes, with checkpoints of whole tensors, in one file.
 
     Raises:
-        OptionError: one process, or a model that is no Transformer.
+        OptionError: a model that is no Transformer.
     """
-    if processes == 1:
-        raise OptionError("--strategy fsdp needs several processes (--processes, or torchrun); got 1")
     parts = list(model.modules())
     recurrent = any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in parts)
     if recurrent or not any(isinstance(part, TransformerLayer) for part in parts):
@@ -65,8 +63,8 @@ class ShardedAverage(pl.Callback):
     """
 
     def __init__(self) -> None:
-        self.steps, self._averages = 0, {}
-        self._averages: dict[str, Tensor]
+        self.steps = 0
+        self._averages: dict[str, Tensor] = {}
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         """Move the averages after each step; the first is where they begin."""
@@ -76,7 +74,7 @@ class ShardedAverage(pl.Callback):
         if not self._averages:
             self._averages = {name: x.detach().clone() for name, x in now.items()}
         else:
-            average(*([_own(x) for x in some.values()] for some in (self._averages, now)), self.steps)
+            average([_own(x) for x in self._averages.values()], [_own(x) for x in now.values()], self.steps)
         self.steps = trainer.global_step
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -118,4 +116,7 @@ class ShardedAverage(pl.Callback):
 
 
 def _own(x: Tensor) -> Tensor:
-    return x.detach().to_local() if isinstance(x, DTensor) else x.detach()
+    if not isinstance(x, DTensor):
+        return x.detach()
+    share: Tensor = x.to_local().detach()
+    return share

@@ -67,7 +67,8 @@ class Together(AbstractContextManager["Together"]):
     """
 
     def __init__(self, place: Place, device: torch.device):
-        self.place, self.device, self._waiting = place, device, None
+        self.place, self.device = place, device
+        self._waiting: Any = None
         if place.size > 1 and device.type == "cuda":
             self.device = torch.device("cuda", place.local)
 
@@ -77,7 +78,7 @@ class Together(AbstractContextManager["Together"]):
             if self.device.type == "cuda":
                 torch.cuda.set_device(self.device)
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-            self._waiting: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)
+            self._waiting = dist.new_group(backend="gloo", timeout=_PATIENCE)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

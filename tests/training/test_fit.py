@@ -206,6 +206,13 @@ def test_a_run_is_never_overwritten(tmp_path, digits, run_folder):
     with pytest.raises(RunError, match=r"expected a new folder; it holds a run already \(go on with --resume"):
         train(run_folder, digits)
     assert before == {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    begun = tmp_path / "begun"
+    shutil.copytree(run_folder, begun)
+    (begun / "scratch").mkdir()  # of a training that is at work there
+    with pytest.raises(RunError, match="it holds a run already"):
+        train(begun, digits)
+    assert (begun / "scratch").is_dir()
+    shutil.rmtree(begun)
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(RunError, match=r"expected a new or empty folder; it holds holiday\.jpg"):
         train(tmp_path, digits)

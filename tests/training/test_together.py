@@ -264,19 +264,18 @@ def test_a_mistake_is_one_line_of_the_first(tmp_path):
 
 def test_processes_that_cannot_be_are_refused():
     for processes, place, device, message in (
+        (1, Place(0, 3, 0, 2), "cpu", "torchrun must start as many processes on every machine; got 2 of 3 here"),
         (0, Place(), "cpu", "--processes must be at least 1; got 0"),
         (2, Place(0, 2, 0, 2), "cpu", "--processes is for a training that torchrun did not start; got 2 beside it"),
         (2, Place(), "mps", "--device must be cpu or cuda for 2 processes; got mps"),
         (2, Place(), "cuda:1", "--device must be cpu or cuda for 2 processes; got cuda:1"),
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
-            check_processes(processes, place, torch.device(device))
-    for model, processes, message in (
-        (torch.nn.LSTM(2, 2), 2, "--strategy fsdp is for Transformers, encoder and decoder; this model is another"),
-        (torch.nn.Linear(2, 2), 2, "--strategy fsdp is for Transformers"),
-        (torch.nn.Linear(2, 2), 1, "--strategy fsdp needs several processes"),
-    ):
-        with pytest.raises(OptionError, match=message):
-            sharding(model, processes)
+            check_processes(processes, place, torch.device(device), "ddp")
+    with pytest.raises(OptionError, match="--strategy fsdp needs several processes"):
+        check_processes(1, Place(), CPU, "fsdp")
+    for model in (torch.nn.LSTM(2, 2), torch.nn.Linear(2, 2)):
+        with pytest.raises(OptionError, match="--strategy fsdp is for Transformers, encoder and decoder"):
+            sharding(model, 2)
     with pytest.raises(OptionError, match="--accumulate must be at least 1; got 0"):
         TranslateOptions(accumulate=0)
