@@ -81,14 +81,19 @@ def figures(run: Path) -> list[dict[str, float]]:
     return Run(run).read_metrics()
 
 
-def same(one: Path, other: Path, tolerance: float) -> None:
-    """Two trainings are the same up to rounding: every figure, and the best weights."""
+def same(one: Path, other: Path, tolerance: float = 1e-5) -> None:
+    """Two trainings are the same up to rounding: every figure, and the best weights.
+
+    But for the biases of keys: weights do not depend on them, so that nothing but rounding moves them.
+    """
     assert len(figures(one)) == len(figures(other)) > 1
     for mine, theirs in zip(figures(one), figures(other), strict=True):
         assert mine == pytest.approx(theirs, abs=tolerance)
     weights, others = (load_file(run / "weights.safetensors") for run in (one, other))
+    assert weights.keys() == others.keys()
     for name, tensor in weights.items():
-        torch.testing.assert_close(tensor, others[name], rtol=0, atol=100 * tolerance)
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(tensor, others[name], rtol=0, atol=100 * tolerance)
 
 
 @given(st.integers(1, 40), st.integers(1, 9))
@@ -183,7 +188,7 @@ def test_two_processes_train_as_one(tmp_path, digits, one):
     """Also in the batches of one row, of which the second has none."""
     assert Run(one).read_config()["data"]["training_pairs"] % 17 == 1
     said = done(start(SACCADE, "--train", digits, "--out", tmp_path / "two", *COURSE, "--processes", 2))
-    same(one, tmp_path / "two", 1e-5)
+    same(one, tmp_path / "two")
     assert sum(line.startswith("step ") for line in said) == len(figures(one))  # one speaks
     names = {path.name for path in (tmp_path / "two").iterdir()}
     assert names == {path.name for path in one.iterdir()}
@@ -197,7 +202,7 @@ def test_torchrun_is_found_and_another_number_of_processes_goes_on(tmp_path, dig
     kill(start(TORCHRUN, *command), run, 1)
     assert len(figures(run)) < len(figures(one))
     done(start(SACCADE, *command, "--resume"))
-    same(one, run, 1e-5)
+    same(one, run)
 
 
 @pytest.mark.slow
@@ -216,7 +221,7 @@ def test_more_processes_than_before_go_on_and_a_killed_one_is_named(tmp_path, di
     assert sum(line.startswith("saccade: ") for line in said) == 1
     assert not [line for line in said if "Traceback" in line]
     done(start(SACCADE, *command, "--resume", "--processes", 3))
-    same(one, run, 1e-5)
+    same(one, run)
 
 
 @pytest.mark.slow
@@ -232,7 +237,7 @@ def test_a_model_in_shares_trains_as_a_whole_one(tmp_path, digits):
     for rounds, way in enumerate(ways[:2], 1):
         kill(start(SACCADE, *command, *way, "--out", run, *["--resume"][: rounds - 1]), run, rounds)
     done(start(SACCADE, *command, *ways[2], "--out", run, "--resume"))
-    same(tmp_path / "one", run, 1e-4)
+    same(tmp_path / "one", run)
 
 
 @pytest.mark.slow
