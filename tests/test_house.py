@@ -11,7 +11,7 @@ import saccade
 
 PACKAGE = Path(saccade.__file__).parent
 ROOMS = "errors files masks alignments normalizers kernels attention migrate layers models decoding data metrics runs"
-ROOMS += " tasks training lens cli"
+ROOMS += " tasks training lens cli __main__"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 HEAVY = {"lightning": {"training"}, "tensorboard": {"training"}, "sacrebleu": {"metrics"}, "tokenizers": {"data"}}
 HEAVY |= {

@@ -176,6 +176,42 @@ def test_the_commands_and_names_of_a_task_page_are_there(page):
         assert (page.parent / picture).is_file()
 
 
+SCALE = [ROOT / "docs" / f"scale{end}" for end in (".md", ".zh.md")]
+
+
+@pytest.mark.parametrize("page", SCALE, ids=lambda page: page.name)
+def test_the_commands_files_and_figures_of_the_page_about_scale_are_there(page):
+    """Commands are those of `saccade`, as such or as what torchrun starts; files and links exist."""
+    from torch.distributed.run import parse_args
+
+    text = page.read_text("utf-8")
+    lines = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ").splitlines()
+    assert len(lines) >= 6
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        if program == "torchrun":
+            started = parse_args(arguments)
+            assert started.module
+            program, arguments = started.training_script, started.training_script_args
+        assert program == "saccade"
+        parse(arguments)
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+    for file in re.findall(r"\b(?:benchmarks|tests)/[\w/]+\.py", text):
+        assert (ROOT / file).is_file(), file
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import processes
+
+    measured = json.loads((ROOT / "benchmarks" / "results" / "processes.json").read_text("utf-8"))
+    for line in processes.table(measured).splitlines()[2:]:
+        assert line.split("|", 2)[2] in text
+
+
+def test_both_languages_of_the_page_about_scale_have_the_same_commands():
+    english, chinese = (re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL) for page in SCALE)
+    assert english == chinese
+
+
 def test_every_task_page_is_in_both_languages():
     names = {page.name.removesuffix(".md").removesuffix(".zh") for page in PAGES}
     assert {page.name for page in PAGES} == {f"{name}{end}" for name in names for end in (".md", ".zh.md")}

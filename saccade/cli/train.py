@@ -1,5 +1,6 @@
 """saccade train."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from saccade.runs import CONFIG, Run
 
 def train(command: Train) -> None:
     """Train into a run folder."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch is loaded: see saccade.training.launch
     try:
         from saccade.training.fit import fit
     except ModuleNotFoundError as error:
@@ -30,10 +32,19 @@ def train(command: Train) -> None:
     files, valid = (task.files(paths, names, options) if paths else None for paths in (command.train, command.valid))
     start = Start(files, valid, command.from_, command.resume)
     try:
-        fit(command.out, command.training, start, device=command.device)
+        trained = fit(
+            command.out,
+            command.training,
+            start,
+            device=command.device,
+            processes=command.processes,
+            strategy=command.strategy,
+        )
     except KeyboardInterrupt:
         say(f"stopped; go on with: saccade train {task.name} --out {command.out} --resume")
         raise
+    if trained is None:  # not the first of several processes
+        return
     say(f"{command.out}: best validation {task.headline(Run(command.out).read_config()['scores'])}")
 
 

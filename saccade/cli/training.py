@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from saccade.tasks.caption.options import CaptionOptions
 from saccade.tasks.classify.options import ClassifyOptions
-from saccade.tasks.course import Course
+from saccade.tasks.course import Course, Strategy
 from saccade.tasks.regress.options import RegressOptions
 from saccade.tasks.tag.options import TagOptions
 from saccade.tasks.transcribe.options import TranscribeOptions
@@ -32,6 +32,11 @@ class Train:
     """Fine-tune a copy of this run on the new files."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
+    processes: int = 1
+    """Train with so many processes on this machine: of each batch every one takes some rows, on a GPU of its own or
+    its share of the cores. Those that torchrun starts, on several machines too, are found without it."""
+    strategy: Strategy = "ddp"
+    """Of several processes: each has the whole model (ddp), or a part of it (fsdp, for Transformers)."""
     columns: str = ""
     training: Course
 

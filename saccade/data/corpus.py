@@ -4,8 +4,9 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -66,12 +67,19 @@ class Ragged:
                     length.append(len(row))
         self.fingerprint = digest.hexdigest()
         self.lengths: list[NDArray[np.int64]] = [np.array(length, np.int64) for length in lengths]
-        self._offsets = [np.concatenate([[0], np.cumsum(length)]) for length in self.lengths]
+        self._paths, self._offsets = paths, [np.concatenate([[0], np.cumsum(length)]) for length in self.lengths]
+
+    @cached_property
+    def _numbers(self) -> list[NDArray[np.int32]]:
         # A plain view of the map: slices of np.memmap itself are slow.
-        self._numbers: list[NDArray[np.int32]] = [
+        return [
             np.asarray(np.memmap(path, np.int32, "r") if offsets[-1] else [], np.int32)
-            for path, offsets in zip(paths, self._offsets, strict=True)
+            for path, offsets in zip(self._paths, self._offsets, strict=True)
         ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is in the files, which another process maps for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_numbers"}
 
     def __len__(self) -> int:
         return len(self.lengths[0])

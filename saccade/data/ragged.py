@@ -3,6 +3,7 @@
 import hashlib
 from array import array as numbers
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,16 @@ class RaggedArrays:
         self.fingerprint = digest.hexdigest()
         self.shapes: NDArray[np.int64] = np.array(shapes, np.int64).reshape(-1, axes - 1)
         self._offsets = np.cumsum([0, *(self.shapes.prod(1) * self._dim)], dtype=np.int64)
+        self._path, self._dtype = path, dtype
+
+    @cached_property
+    def _numbers(self) -> NDArray[Any]:
         # A plain view of the map: slices of np.memmap itself are slow.
-        self._numbers: NDArray[Any] = np.asarray(np.memmap(path, dtype, "r") if self._offsets[-1] else [], dtype)
+        return np.asarray(np.memmap(self._path, self._dtype, "r") if self._offsets[-1] else [], self._dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is in the file, which another process maps for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_numbers"}
 
     def __len__(self) -> int:
         return len(self.shapes)

@@ -1,5 +1,6 @@
 """The options that every training has. Imports no torch."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -7,6 +8,8 @@ from saccade.errors import OptionError
 
 ScheduleName = Literal["linear", "inverse-sqrt", "cosine", "constant"]
 """How the learning rate falls."""
+Strategy = Literal["ddp", "fsdp"]
+"""How a model is spread over several processes: each has all of it, or a part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +19,9 @@ class Course:
     epochs: int = 0
     """Passes over the training examples; 0 is enough for 3000 steps, at least 8 and at most 200."""
     batch_size: int = 32
-    """Examples in a step."""
+    """Examples in a batch."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: for steps of more examples than memory holds at once."""
     learning_rate: float = 0.005
     """The highest learning rate; it rises over the first steps and falls to zero over the second half."""
     schedule: ScheduleName = "linear"
@@ -41,7 +46,7 @@ class Course:
     LEAST_EPOCHS: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
-        self.at_least({"epochs": 0, "batch_size": 1, "warm_up": 0, "patience": 1, "seed": 0})
+        self.at_least({"epochs": 0, "batch_size": 1, "accumulate": 1, "warm_up": 0, "patience": 1, "seed": 0})
         if self.seed >= 2**31:
             raise OptionError(f"--seed must be below 2147483648; got {self.seed}")
         if not 0 <= self.dropout < 1:
@@ -60,7 +65,7 @@ class Course:
             if not value >= lowest:
                 raise OptionError(f"{flag(name)} must be at least {lowest}; got {value}")
 
-    def epochs_for(self, steps_per_epoch: int) -> int:
+    def epochs_for(self, steps_per_epoch: float) -> int:
         """Passes over the data: as asked, or enough for so many steps, within bounds.
 
         >>> Course().epochs_for(250)
@@ -68,7 +73,7 @@ class Course:
         """
         if self.epochs:
             return self.epochs
-        return min(max(-(-self.STEPS // steps_per_epoch), self.LEAST_EPOCHS), 200)
+        return min(max(math.ceil(self.STEPS / steps_per_epoch), self.LEAST_EPOCHS), 200)
 
     @classmethod
     def free(cls) -> set[str]:

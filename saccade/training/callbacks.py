@@ -17,18 +17,29 @@ from saccade.files import write_atomic
 from saccade.runs import CHECKPOINTS, Run
 from saccade.tasks.base import Figures
 from saccade.training.module import TrainingModule
+from saccade.training.together import Together
 
 LAST = "last.ckpt"
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all."""
+    """Checkpoints that are there whole or not at all; the first process alone reads and writes them."""
+
+    def __init__(self, together: Together):
+        self.together = together
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Serialise in memory, then write in one step."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_atomic(Path(path), buffer.getvalue())
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read it, and tell the others."""
+        first = self.together.place.first
+        found = super().load_checkpoint(path, map_location, weights_only) if first else None
+        checkpoint: dict[str, Any] = self.together.told(found)
+        return checkpoint
 
 
 def checkpointing(run: Run) -> ModelCheckpoint:
@@ -50,7 +61,7 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self) -> None:
-        super().__init__(multi_avg_fn=_average)
+        super().__init__(multi_avg_fn=average)
 
     @property
     def model(self) -> nn.Module:
@@ -62,7 +73,8 @@ class AveragedWeights(WeightAveraging):
 
 
 @torch.no_grad()
-def _average(averages: Any, current: Any, steps: Tensor | int) -> None:
+def average(averages: Any, current: Any, steps: Tensor | int) -> None:
+    """Move averages after so many steps."""
     decay = min(0.998, (1 + int(steps)) / (10 + int(steps)))
     # They come a dtype at a time; what cannot be averaged (which tags may follow each other) never changes.
     if averages[0].is_floating_point():
@@ -71,6 +83,8 @@ def _average(averages: Any, current: Any, steps: Tensor | int) -> None:
 
 class KeepBest(pl.Callback):
     """Write each validation down, keep the weights of the best, and stop when none is better any more.
+
+    All processes decide this, by the same figures; the first one writes.
 
     It must stand before `AveragedWeights`, which puts the averaged weights in place during validation.
 
@@ -86,8 +100,10 @@ class KeepBest(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the lines that a killed run wrote after its last checkpoint; one that had stopped early stays so."""
-        lines = self.run.read_metrics()
-        self.run.write_metrics([line for line in lines if line["step"] <= trainer.global_step])
+        assert isinstance(pl_module, TrainingModule)
+        if pl_module.together.place.first:
+            lines = self.run.read_metrics()
+            self.run.write_metrics([line for line in lines if line["step"] <= trainer.global_step])
         self._stop_if_patience_is_over(trainer)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -97,12 +113,15 @@ class KeepBest(pl.Callback):
         if not math.isfinite(measured["loss"]):
             diverged = f"with {pl_module.options.learning_rate} the loss is not finite at step {measured['step']}"
             raise OptionError(f"--learning-rate must be lower: {diverged}")
-        if self.rank(measured) < self.best:
-            self.best, self.rounds_without_better = self.rank(measured), 0
-            self.run.write_weights(pl_module.learner.model.state_dict())
-        else:
-            self.rounds_without_better += 1
-        self.run.write_metrics([*self.run.read_metrics(), measured])
+        better, first = self.rank(measured) < self.best, pl_module.together.place.first
+        self.rounds_without_better = 0 if better else self.rounds_without_better + 1
+        if better:
+            self.best = self.rank(measured)
+            weights = pl_module.weights()
+            if first:
+                self.run.write_weights(weights)
+        if first:
+            self.run.write_metrics([*self.run.read_metrics(), measured])
         if pl_module.logger is not None:
             figures = {name: value for name, value in measured.items() if name != "step"}
             pl_module.logger.log_metrics(figures, step=pl_module.global_step)

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,18 +12,23 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import Strategy as LightningStrategy
 
 from saccade.errors import RunError
 from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
 from saccade.tasks.base import Say, Start, Task, say
-from saccade.tasks.course import Course
+from saccade.tasks.course import Course, Strategy
 from saccade.tasks.devices import pick_device
 from saccade.tasks.load import task_of
 from saccade.training.callbacks import LAST, AtomicCheckpoints, AveragedWeights, KeepBest, checkpointing
 from saccade.training.interrupt import Interruptible
-from saccade.training.module import Plan, RoundOfBatches, TrainingModule, ValidationBatches, plan
-from saccade.training.prepare import Prepared, prepare
+from saccade.training.launch import check_processes, launch
+from saccade.training.module import RoundOfBatches, TrainingModule, ValidationBatches, plan
+from saccade.training.prepare import Begun, encode_here, prepare, shared, silent
 from saccade.training.progress import ProgressBar
+from saccade.training.sharded import ShardedAverage, ShardedModule, sharding
+from saccade.training.together import Together, found
 
 Files = str | Path | Sequence[str | Path]
 
@@ -35,6 +41,8 @@ def train(
     valid: Files = (),
     columns: Sequence[str] = (),
     device: str = "auto",
+    processes: int = 1,
+    strategy: Strategy = "ddp",
 ) -> Any:
     """Train on a person's files, as `saccade train` does: the options say which task.
 
@@ -45,6 +53,7 @@ def train(
         valid: files to validate on; without them a part of `train` is held out.
         columns: names of the columns, where they have others than the task's own.
         device: auto, cpu, cuda, cuda:N or mps.
+        processes, strategy: as of `fit`.
 
     Returns:
         the trained model: a Translator, TextClassifier, WordTagger, Regressor, ImageCaptioner or Transcriber.
@@ -55,7 +64,7 @@ def train(
     task = task_of(options)
     names = tuple(columns) or task.columns
     files, others = (task.files(_paths(given), names, options) if given else None for given in (train, valid))
-    return fit(Path(out), options, Start(files, others), device=device)
+    return fit(Path(out), options, Start(files, others), device=device, processes=processes, strategy=strategy)
 
 
 def _paths(files: Files) -> tuple[Path, ...]:
@@ -70,11 +79,15 @@ def fit(
     device: str = "auto",
     say: Say = say,
     watch: Sequence[pl.Callback] = (),
+    processes: int = 1,
+    strategy: Strategy = "ddp",
 ) -> Any:
     """Train, keep the best weights in `folder`, and return the trained model that they make.
 
     The same seed, data and machine give the same weights, bit for bit, however often the training was killed and
-    resumed (one process, CPU).
+    resumed (one process, CPU). Several processes take the same steps on the same examples, each with a part of the
+    rows; those that torchrun started are found. The first one alone writes the folder, speaks, and returns the model;
+    the others return None.
 
     Args:
         folder: of the run.
@@ -83,30 +96,78 @@ def fit(
         device: auto, cpu, cuda, cuda:N or mps.
         say: where lines for the person go.
         watch: callbacks of Lightning that look on, after this project's own.
+        processes: how many to start on this machine, beside this one, which waits for them; with them there is no
+            `say` and no `watch`.
+        strategy: of several processes: whether each has the whole model (ddp) or a part of it (fsdp).
 
     Raises:
-        SaccadeError: a mistake in the data, the options or the folder.
+        SaccadeError: a mistake in the data, the options or the folder; one of several processes has ended.
         KeyboardInterrupt: the person stopped it; the last checkpoint is there.
     """
-    run, where, task = Run(folder), pick_device(device), task_of(options)
+    place, where, task = found(), pick_device(device), task_of(options)
+    check_processes(processes, place, where, strategy)
+    if processes > 1:
+        launch(processes, _work, (folder, options, start, device, strategy))
+        return task.load(folder, device=device)
+    with Together(place, where) as together:
+        _fit(Run(folder), task, options, start, together, say if place.first else silent, watch, strategy)
+    return task.load(folder, device=device) if place.first else None
+
+
+def _work(folder: Path, options: Course, start: Start, device: str, strategy: Strategy) -> None:
+    """What each of several processes does."""
+    fit(folder, options, start, device=device, strategy=strategy)
+
+
+def _fit(
+    run: Run,
+    task: Task[Any, Any, Any, Any],
+    options: Course,
+    start: Start,
+    together: Together,
+    say: Say,
+    watch: Sequence[pl.Callback],
+    strategy: Strategy,
+) -> None:
+    first, token, alone = together.place.first, together.told(f".{uuid.uuid4().hex}"), False
+    checkpoint = _opened(run, start, say) if first else None
+    try:
+        if first:
+            _clear_scratch(run, token)
+            prepared = prepare(run, task, options, start, say, going_on=checkpoint is not None)
+        begun = shared(Begun(prepared, checkpoint) if first else None, task, together)
+        # A machine that does not see the disk of the first encodes its own files.
+        alone = together.place.local == 0 and not run.path(SCRATCH).joinpath(token).exists()
+        if alone:
+            encode_here(run, task, start, begun.prepared)
+        together.wait()
+        if begun.prepared.config.get("finished"):
+            say(f"{run}: this training is finished; nothing to resume")
+            return
+        _train(run, task, begun, together, say, watch, strategy)
+        if first:
+            best = min(run.read_metrics(), key=task.rank)
+            run.write_config({**begun.prepared.config, "finished": True, "scores": best})
+    finally:
+        if first or alone:
+            shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
+            run.discard_if_not_begun()
+
+
+def _opened(run: Run, start: Start, say: Say) -> Path | None:
+    """The checkpoint to go on from; without one the folder is made. A folder that is refused stays as it is."""
     checkpoint = _checkpoint(run, start, say)
     if checkpoint is None:
         _refuse_another_run(run, start)
         run.create()
-    try:
-        shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
-        run.path(SCRATCH).mkdir()
-        prepared = prepare(run, task, options, start, say, going_on=checkpoint is not None)
-        if prepared.config.get("finished"):
-            say(f"{run}: this training is finished; nothing to resume")
-        else:
-            _train(run, task, prepared, where, checkpoint, say, watch)
-            best = min(run.read_metrics(), key=task.rank)
-            run.write_config({**prepared.config, "finished": True, "scores": best})
-    finally:
-        shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
-        run.discard_if_not_begun()
-    return task.load(folder, device=device)
+    return checkpoint
+
+
+def _clear_scratch(run: Run, token: str) -> None:
+    """An empty scratch folder, but for a token by which others know that they see it."""
+    shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
+    run.path(SCRATCH).mkdir()
+    run.path(SCRATCH).joinpath(token).touch()
 
 
 def _checkpoint(run: Run, start: Start, say: Say) -> Path | None:
@@ -128,38 +189,45 @@ def _refuse_another_run(run: Run, start: Start) -> None:
 def _train(
     run: Run,
     task: Task[Any, Any, Any, Any],
-    prepared: Prepared,
-    device: torch.device,
-    checkpoint: Path | None,
+    begun: Begun,
+    together: Together,
     say: Say,
     watch: Sequence[pl.Callback],
+    strategy: Strategy,
 ) -> None:
+    prepared, place = begun.prepared, together.place
     options = prepared.options
     schedule = task.schedule(prepared.training, options)
     course = plan(options, schedule.per_epoch)
-    module = TrainingModule(task.learner(prepared.model, options, prepared.codec), options, course)
-    validation = ValidationBatches(prepared.validation, task.measured(prepared.validation, options))
+    kind, averaging = (ShardedModule, ShardedAverage) if strategy == "fsdp" else (TrainingModule, AveragedWeights)
+    module = kind(task.learner(prepared.model, options, prepared.codec), options, course, together)
+    validation = ValidationBatches(prepared.validation, task.measured(prepared.validation, options), place)
     batches = RoundOfBatches(module, prepared.training, schedule), validation
     with _quiet(), _threads(prepared.model), Interruptible() as interruptible:
-        ours = [KeepBest(run, task.rank, options.patience), AveragedWeights(), ProgressBar(task.headline)]
-        trainer = _trainer(run, course, device, [*ours, checkpointing(run), interruptible, *watch])
+        ours: list[pl.Callback] = [KeepBest(run, task.rank, options.patience), averaging()]
+        ours += [ProgressBar(task.headline)] if place.first else []
+        trainer = _trainer(run, module, strategy, [*ours, checkpointing(run), interruptible, *watch])
         try:
-            trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, *batches, ckpt_path=begun.checkpoint, weights_only=True)
         except SystemExit:  # Lightning turns Ctrl-C into an exit of its own
             raise KeyboardInterrupt from None
     if trainer.should_stop and trainer.global_step < course.total:
         say(f"stopped early: no validation was better for {options.patience} in a row")
 
 
-def _trainer(run: Run, course: Plan, device: torch.device, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(run: Run, module: TrainingModule, strategy: Strategy, callbacks: list[pl.Callback]) -> pl.Trainer:
+    device, place = module.together.device, module.together.place
     return pl.Trainer(
         accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
-        devices=1 if device.index is None else [device.index],
-        max_epochs=course.rounds,
+        devices=place.neighbours if place.size > 1 else 1 if device.index is None else [device.index],
+        num_nodes=place.size // place.neighbours,
+        strategy=_strategy(strategy, module),
+        max_epochs=module.plan.rounds,
+        accumulate_grad_batches=module.options.accumulate,
         gradient_clip_val=1.0,
         callbacks=callbacks,
-        plugins=[AtomicCheckpoints()],
-        logger=TensorBoardLogger(run.folder, name=TENSORBOARD, version=""),
+        plugins=[AtomicCheckpoints(module.together)],
+        logger=TensorBoardLogger(run.folder, name=TENSORBOARD, version="") if place.first else False,
         default_root_dir=run.folder,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
@@ -167,6 +235,14 @@ def _trainer(run: Run, course: Plan, device: torch.device, callbacks: list[pl.Ca
         use_distributed_sampler=False,
         log_every_n_steps=10**9,
     )
+
+
+def _strategy(name: Strategy, module: TrainingModule) -> LightningStrategy | str:
+    processes = module.together.place.size
+    if name == "fsdp":
+        return sharding(module.learner.model, processes)
+    # A batch may leave a part of a model out.
+    return DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from saccade.errors import RunError
 from saccade.runs import FORMAT, SCRATCH, Run, moved
 from saccade.tasks.base import Say, Start, Task, load_weights
 from saccade.tasks.course import Course
+from saccade.training.together import Together
 
 AnyTask = Task[Any, Any, Any, Any]
 
@@ -26,6 +27,45 @@ class Prepared(NamedTuple):
     validation: Corpus[Any]
     model: nn.Module
     """As it begins; of a training that goes on from a checkpoint, which has the weights, untrained."""
+
+
+class Begun(NamedTuple):
+    """What the first process found.
+
+    prepared:   what all train with.
+    checkpoint: what they go on from, or None.
+    """
+
+    prepared: Prepared
+    checkpoint: Path | None
+
+
+def shared(begun: Begun | None, task: AnyTask, together: Together) -> Begun:
+    """The same in all processes: of the others, which have None, with a model of their own of the same weights."""
+    if together.place.size == 1 and begun is not None:
+        return begun
+    if begun is not None:
+        prepared = begun.prepared
+        together.told((begun._replace(prepared=prepared._replace(model=nn.Identity())), prepared.model.state_dict()))
+        return begun
+    found, weights = together.told(None)
+    prepared = found.prepared
+    model = _untrained(task, prepared.options, prepared.codec)
+    model.load_state_dict(weights)
+    return Begun(prepared._replace(model=model), found.checkpoint)
+
+
+def encode_here(run: Run, task: AnyTask, start: Start, prepared: Prepared) -> None:
+    """Encode the examples again, on a machine that does not see those of the first.
+
+    Raises:
+        RunError: this machine has other files.
+    """
+    options, codec = prepared.options, prepared.codec
+    run.path(SCRATCH).mkdir(parents=True, exist_ok=True)
+    corpora = _encode(run, task, options, start, codec, task.parts(start, options, silent), silent)
+    if _fingerprint(*corpora) != prepared.config["data"]["fingerprint"]:
+        raise RunError(f"{start.train}: expected the {task.noun} of the first machine; this one has others")
 
 
 def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *, going_on: bool) -> Prepared:
@@ -60,6 +100,11 @@ def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *,
     task.write_codec(run, codec)
     run.write_config(config)  # last: a folder with a configuration has all that came before
     return Prepared(config, options, codec, *corpora, model)
+
+
+def silent(line: str) -> None:
+    """What the first process alone is to say is not said by the others."""
+    return
 
 
 def _begun(run: Run, task: AnyTask, given: Course, start: Start, say: Say, going_on: bool) -> Prepared:

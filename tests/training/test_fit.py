@@ -1,6 +1,7 @@
 """Training: plans, runs, resuming after any death, fine-tuning."""
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -206,6 +207,13 @@ def test_a_run_is_never_overwritten(tmp_path, digits, run_folder):
     with pytest.raises(RunError, match=r"expected a new folder; it holds a run already \(go on with --resume"):
         train(run_folder, digits)
     assert before == {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    begun = tmp_path / "begun"
+    shutil.copytree(run_folder, begun)
+    (begun / "scratch").mkdir()  # of a training that is at work there
+    with pytest.raises(RunError, match="it holds a run already"):
+        train(begun, digits)
+    assert (begun / "scratch").is_dir()
+    shutil.rmtree(begun)
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(RunError, match=r"expected a new or empty folder; it holds holiday\.jpg"):
         train(tmp_path, digits)
@@ -280,3 +288,38 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, digits):
     assert done.stderr.splitlines()[-1].startswith("saccade: ")
     assert "File too large" in done.stderr.splitlines()[-1]
     assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix == ".ckpt" or path.name.startswith(".")]
+
+
+def test_a_disk_that_fills_later_leaves_the_checkpoint_before(tmp_path, digits, monkeypatch, capsys):
+    """No room for the second checkpoint: one line that names it, and the training goes on from the first."""
+    from saccade import files
+    from saccade.cli import main
+    from saccade.training import callbacks
+    from saccade.training.module import Plan
+
+    monkeypatch.setattr("saccade.training.fit.plan", lambda options, batches: Plan(3, 5, batches))
+    arguments = ["train", "translate", "--train", digits, "--level", "char", "--hidden", 16, "--device", "cpu"]
+    written: list[Path] = []
+
+    def no_room(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write(path: Path, data: bytes) -> None:
+        written.append(path)
+        with monkeypatch.context() as patch:
+            if len(written) == 2:
+                patch.setattr(files.os, "fsync", no_room)
+            files.write_atomic(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks, "write_atomic", write)
+        assert main([*map(str, arguments), "--out", str(tmp_path / "full")]) == 1
+    last = tmp_path / "full" / "checkpoints" / "last.ckpt"
+    hint = "No space left on device (nothing that was complete is lost; make room and go on)"
+    assert capsys.readouterr().err.splitlines()[-1] == f"saccade: {last}: {hint}"
+    assert [path.name for path in last.parent.iterdir()] == ["last.ckpt"]
+    assert torch.load(last, weights_only=True)["global_step"] == 5
+    for name, more in (("full", ["--resume"]), ("whole", [])):
+        assert main([*map(str, arguments), "--out", str(tmp_path / name), *more]) == 0
+    for name in ("weights.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "full" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
