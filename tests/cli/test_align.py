@@ -6,7 +6,7 @@ from typing import NamedTuple, get_args
 
 import pytest
 
-from saccade.alignments import Method
+from saccade.alignments import Choice, Method
 from saccade.alignments.symmetry import symmetrize, transposed
 from saccade.alignments.weights import above, likeliest
 from saccade.cli import main
@@ -79,7 +79,7 @@ def given(files: tuple[Path, Path]) -> tuple[object, ...]:
 def test_links_are_those_of_the_weights_in_order(say, run_folder, files):
     translate = load(run_folder)
     for options, shift in ((), False), (("--shift",), True):
-        found = align(translate, PAIRS, shift=shift)
+        found = align(translate, PAIRS, choice=Choice(shift=shift))
         said = say(run_folder, *given(files), *options)
         assert said == (0, [pharaoh(likeliest(one.weights)) for one in found], [])
         said = say(run_folder, *given(files), *options, "--threshold", 0.3)

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from saccade.attention.losses import coverage_loss
+from saccade.attention.losses import alignment_loss, coverage_loss
 from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
+from saccade.models.decoder import Forced
 from saccade.models.seq2seq import Seq2Seq
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.reinforced import Reinforced
@@ -53,6 +54,7 @@ def _spread_out(logits: Tensor) -> Tensor:
 class TranslateLearner(Learner[Batch]):
     """Mean cross-entropy of a target token under teacher forcing, and what the mechanism asks for beside it.
 
+    `L + w L_a` with `guided` w and the `alignment_loss` of the links that a batch has (Garg et al. 2019, section 3).
     In training with label smoothing (Szegedy et al. 2016, §7), `(1 - e) (-log p(y)) + e mean(-log p)`. With
     `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13); for weights that are
     drawn the loss of REINFORCE.
@@ -68,20 +70,36 @@ class TranslateLearner(Learner[Batch]):
         """The mean loss of a target token. Nothing is predicted at padding."""
         coverage, smoothing = self.options.coverage_loss, self.options.label_smoothing
         real = batch.target != PAD
-        forced = self.model(
-            batch.source, batch.lengths, batch.before, copy=batch.copy, need_weights=coverage > 0, where=real
-        )
+        forced, looked = self._forced(batch, real)
         logits = forced.logits.float()
         loss = cross_entropy(logits, batch.target[real], reduction="none")
         plain = loss.sum()
         total = plain if not smoothing else (1 - smoothing) * plain + smoothing * _spread_out(logits)
         if coverage and forced.weights is not None:
             total = total + coverage * coverage_loss(forced.weights, real).sum()
+        if looked is not None and batch.links is not None:
+            total = total + self.options.guided * self._unguided(looked, batch.links).sum()
         drawn = getattr(getattr(forced.state, "attention", None), "drawn", None)
         if drawn is not None:
             total = self.reinforced(total, drawn, -_spread(loss.detach(), real).sum(1))
         tokens = real.sum()
         return Objective(total / tokens, plain.detach(), tokens)
+
+    def _forced(self, batch: Batch, real: Tensor) -> tuple[Forced, Tensor | None]:
+        """What teacher forcing gives, and the weights that are guided, where any are, `[batch, target, source]`."""
+        choice, given = self.options.alignment, (batch.source, batch.lengths, batch.before)
+        if batch.links is not None and choice.layer is not None:
+            forced, layers = self.model.every_head(*given, where=real)
+            return forced, layers[choice.layer][:, choice.head]
+        needed = batch.links is not None or self.options.coverage_loss > 0
+        forced = self.model(*given, copy=batch.copy, need_weights=needed, where=real)
+        return forced, forced.weights
+
+    def _unguided(self, looked: Tensor, links: Tensor) -> Tensor:
+        """The loss of each example's weights."""
+        if self.options.alignment.shift:  # the end token, the last, is linked to nothing
+            looked, links = looked[:, 1:], links[:, :-1]
+        return alignment_loss(looked, links)
 
     def check(self, batch: Batch) -> Counts:
         """The counts of a batch."""
