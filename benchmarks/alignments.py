@@ -94,9 +94,8 @@ def parts(data: Path, work: Path) -> Files:
     held = [pair for pair in pairs if number(pair[0]) % 50 == 0]
     rest = [pair for pair in pairs if number(pair[0]) % 50]
     work.mkdir(parents=True, exist_ok=True)
-    files = Files(
-        *(tuple(work / f"{part}.{name}" for name in ("en", "fr")) for part in ("train", "held")), work / "gold"
-    )
+    train, kept = ((work / f"{part}.en", work / f"{part}.fr") for part in ("train", "held"))
+    files = Files(train, kept, work / "gold.jsonl")
     for paths, some in ((files.train, rest), (files.held, held)):
         for path, side in zip(paths, zip(*some, strict=True), strict=True):
             write_atomic(path, "".join(f"{text}\n" for text in side))
