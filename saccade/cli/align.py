@@ -76,7 +76,7 @@ def _choose(command: Align) -> None:
         found = by_agreement(translators[0].translator, translators[1].translator, pairs, _linking(command))
         for *both, agreed in found:
             print(f"{agreed:.4f}  {command.run} {_typed(both[0])}  {command.reverse} {_typed(both[1])}")
-        why = {"agreement": found[0].agreement, "on": f"{command.source} {command.target}"}
+        why: dict[str, float | str] = {"agreement": found[0].agreement, "on": f"{command.source} {command.target}"}
         for folder, choice in zip(folders, found[0][:2], strict=True):
             keep(Run(folder), choice, why)
         return

@@ -97,12 +97,15 @@ def encode(pairs: Sequence[AnyPair], vocabularies: Vocabularies, *, copy: bool) 
 
 def linked_tokens(pairs: Sequence[LinkedPair], vocabularies: Vocabularies) -> list[list[int]]:
     """The links of the tokens of each pair in one row: target token, source token, target token, and so on."""
-    sides = [
-        [words_at(stretches, text.split()) for stretches, text in zip(side.stretches_many(texts), texts, strict=True)]
-        for side, texts in zip(vocabularies, ([pair[i] for pair in pairs] for i in range(2)), strict=True)
-    ]
-    links = (token_links(pair.links, *words) for pair, *words in zip(pairs, *sides, strict=True))
-    return [[place for source, target in sorted(some) for place in (target, source)] for some in links]
+    source = _words_of_tokens(vocabularies.source, [pair.source for pair in pairs])
+    target = _words_of_tokens(vocabularies.target, [pair.target for pair in pairs])
+    links = (token_links(pair.links, *words) for pair, *words in zip(pairs, source, target, strict=True))
+    return [[place for read, written in sorted(some) for place in (written, read)] for some in links]
+
+
+def _words_of_tokens(vocabulary: Vocabulary, texts: Sequence[str]) -> list[list[int]]:
+    stretches = vocabulary.stretches_many(texts)
+    return [words_at(some, text.split()) for some, text in zip(stretches, texts, strict=True)]
 
 
 class PairCorpus:
