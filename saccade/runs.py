@@ -31,8 +31,9 @@ _MOVED = {
     }
 }
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.jsonl"
+ALIGNMENT = "alignment.json"  # of a translator: which of its weights say what belongs together
 CHECKPOINTS, TENSORBOARD, SCRATCH = "checkpoints", "tensorboard", "scratch"
-_OURS = {CONFIG, WEIGHTS, METRICS, CHECKPOINTS, TENSORBOARD, SCRATCH, "maps.html", "map.png"}
+_OURS = {CONFIG, WEIGHTS, METRICS, ALIGNMENT, CHECKPOINTS, TENSORBOARD, SCRATCH, "maps.html", "map.png"}
 _OURS |= {"tokenizer-source.json", "tokenizer-target.json", "tokenizer.json", "labels.json"}
 _OURS |= {"words.json", "characters.json", "tags.json", "encoder.json", "scale.json", "baseline.safetensors"}
 

@@ -60,6 +60,31 @@ def _summed(weights: NDArray[np.float64], words: NDArray[np.int_], count: int, a
     return np.moveaxis(found, -1, axis)
 
 
+def token_links(links: Links, source: Sequence[int], target: Sequence[int]) -> Links:
+    """Links of words as links of their pieces: each piece of a word with each piece of every word it is linked to.
+
+    Args:
+        links: of words.
+        source: the number of each source token's word, as `words_at` gives it.
+        target: the same for target tokens.
+
+    >>> sorted(token_links({(0, 1)}, [0, 0, 1], [0, 1]))
+    [(0, 1), (1, 1)]
+    """
+    pieces = _pieces(source), _pieces(target)
+    return {
+        (one, other) for left, right in links for one in pieces[0].get(left, ()) for other in pieces[1].get(right, ())
+    }
+
+
+def _pieces(words: Sequence[int]) -> dict[int, list[int]]:
+    """The tokens of each word."""
+    found: dict[int, list[int]] = {}
+    for token, word in enumerate(words):
+        found.setdefault(word, []).append(token)
+    return found
+
+
 def likeliest(weights: ArrayLike) -> Links:
     """Each target word with the source word of its largest weight, the first of equals; none where all are zero.
 

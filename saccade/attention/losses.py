@@ -25,6 +25,27 @@ def coverage_loss(
     return torch.minimum(weights, covered).sum((1, 2))
 
 
+def alignment_loss(
+    weights: Float[Tensor, "batch query key"], links: Bool[Tensor, "batch query key"]
+) -> Float[Tensor, " batch"]:
+    """How far queries look from where they should: `-sum_i sum_j A_ij log a_ij`.
+
+    A are the links, each row divided by how many it has, so that a query with several looks at all of them alike; a
+    query without one may look anywhere. Garg et al. 2019, "Jointly Learning to Align and Translate", section 3, whose
+    mean over target tokens is the caller's. A weight below 1e-9 counts as that and has no gradient.
+
+    Args:
+        weights: `[batch, query, key]`, each row summing to one at most.
+        links: True where a query should look, `[batch, query, key]`.
+
+    >>> links = torch.tensor([[[True, False, True], [False, False, False]]])
+    >>> round(alignment_loss(torch.tensor([[[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]]]), links).exp().item() ** 2, 4)
+    8.0
+    """
+    rows = links / links.sum(-1, keepdim=True).clamp(min=1)
+    return -(rows * weights.float().clamp(min=1e-9).log()).sum((1, 2))
+
+
 def redundancy_penalty(weights: Float[Tensor, "batch hops key"]) -> Float[Tensor, " batch"]:
     """How much several rows of weights look at the same: `|A A^T - I|_F^2` (Lin et al. 2017, eq. 8).
 

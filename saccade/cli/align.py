@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from saccade.alignments import Links
+from saccade.alignments import Choice, Links
 from saccade.alignments.symmetry import symmetrize, transposed
 from saccade.alignments.weights import above, likeliest
 from saccade.cli.options import Align
@@ -14,8 +15,11 @@ from saccade.data.aligned import Gold, WordPair, pharaoh, read_gold, word_pairs
 from saccade.errors import DataError, OptionError, RunError
 from saccade.files import write_atomic
 from saccade.metrics.alignments import alignment_scores
+from saccade.runs import Run
 from saccade.tasks.load import task_named
 from saccade.tasks.translate.aligning import align as aligned
+from saccade.tasks.translate.aligning import check
+from saccade.tasks.translate.choosing import Linking, by_agreement, by_gold, keep
 
 _AT_ONCE = 1024
 
@@ -26,6 +30,9 @@ _Given: TypeAlias = tuple[WordPair, Gold | None]
 def align(command: Align) -> None:
     """Link the words of each pair, in order, and measure the links where people drew some."""
     _check(command)
+    if command.choose:
+        _choose(command)
+        return
     lines: list[str] = []
     said: list[Links] = []
     gold: list[Gold] = []
@@ -53,6 +60,46 @@ def _check(command: Align) -> None:
         raise OptionError(f"--symmetrize needs --reverse, its other direction; got {command.symmetrize} alone")
     if command.threshold is not None and not 0 < command.threshold <= 1:
         raise OptionError(f"--threshold must be above 0 and at most 1; got {command.threshold}")
+    if command.choose and command.gold is None and command.reverse is None:
+        raise OptionError("--choose needs --gold, links that people drew, or --reverse, to agree with; got neither")
+    for name, given in (("layer", command.layer), ("head", command.head), ("shift", command.shift or None)):
+        if command.choose and given is not None:
+            raise OptionError(f"--choose chooses the --{name}; got both")
+
+
+def _choose(command: Align) -> None:
+    """Keep the best choice in each run folder, and print all, the best first."""
+    folders = [command.run] if command.reverse is None else [command.run, command.reverse]
+    translators = [_Direction(folder, command) for folder in folders]
+    if command.gold is None:
+        pairs = [pair for pair, _ in _given(command)]
+        found = by_agreement(translators[0].translator, translators[1].translator, pairs, _linking(command))
+        for *both, agreed in found:
+            print(f"{agreed:.4f}  {command.run} {_typed(both[0])}  {command.reverse} {_typed(both[1])}")
+        why: dict[str, float | str] = {"agreement": found[0].agreement, "on": f"{command.source} {command.target}"}
+        for folder, choice in zip(folders, found[0][:2], strict=True):
+            keep(Run(folder), choice, why)
+        return
+    gold = [true for _, true in _given(command) if true is not None]
+    for folder, direction, true in zip(folders, translators, (gold, [one.turned() for one in gold]), strict=False):
+        tried = by_gold(direction.translator, true, _linking(command))
+        for choice, aer in tried:
+            print(f"{aer:.4f}  {folder} {_typed(choice)}")
+        keep(Run(folder), tried[0].choice, {"aer": tried[0].aer, "on": str(command.gold)})
+
+
+def _typed(choice: Choice) -> str:
+    """A choice as a person would type it.
+
+    >>> _typed(Choice(2, None, True)), _typed(Choice())
+    ('--layer 2 --shift', '--no-shift')
+    """
+    places = [f"--{name} {place}" for name, place in zip(Choice._fields, choice[:2], strict=False) if place is not None]
+    return " ".join([*places, *["--shift"] * choice.shift]) or "--no-shift"
+
+
+def _linking(command: Align) -> Linking:
+    return likeliest if command.threshold is None else partial(above, least=command.threshold)
 
 
 def _linked(command: Align) -> Iterator[tuple[list[_Given], list[Links]]]:
@@ -74,16 +121,21 @@ class _Direction:
     """A translator of one direction, and how links are made of its weights."""
 
     def __init__(self, folder: Path, command: Align):
-        self.folder, self.command = folder, command
+        self.folder, self.link = folder, _linking(command)
         self.translator = task_named("translate").load(folder, device=command.device)
+        said = Choice(command.layer, command.head, command.shift)
+        self.choice = self.translator.alignment if said == Choice() else said
+        try:
+            check(self.choice, self.translator.model.config)
+        except ValueError as error:
+            raise OptionError(f"{folder}: {error}") from None
 
     def links(self, pairs: Sequence[WordPair]) -> list[Links]:
         try:
-            found = aligned(self.translator, pairs, shift=self.command.shift)
+            found = aligned(self.translator, pairs, choice=self.choice)
         except RunError as error:
             raise RunError(f"{self.folder}: {error}") from None
-        least = self.command.threshold
-        return [likeliest(one.weights) if least is None else above(one.weights, least) for one in found]
+        return [self.link(one.weights) for one in found]
 
 
 def _given(command: Align) -> Iterator[_Given]:

@@ -176,8 +176,16 @@ class Align:
     """A run of the other direction, whose links are put together with those of the first."""
     symmetrize: Method | None = None
     """How they are put together; grow-diag-final-and where nothing else is said."""
+    layer: int | None = None
+    """Of a Transformer's decoder the layer whose weights are taken, from 0 or from the end, -1 the last."""
+    head: int | None = None
+    """The head of that layer, from 0; without it the mean of all."""
     shift: bool = False
     """Take what was looked at when a word was read in place of when it was predicted (Chen et al. 2020, Shift-Att)."""
+    choose: bool = False
+    """Choose layer, head and shift: those with the lowest error on --gold, or else the layers and shifts of the run and
+    of --reverse whose links of --source and --target agree most. The run folders keep the choice, and whatever is
+    aligned afterwards is aligned with it, unless --layer, --head or --shift say otherwise."""
     threshold: float | None = None
     """Link words of at least this weight; without it each target word and the source word of its largest."""
     out: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saccade.alignments import Link, Links
+from saccade.alignments.symmetry import transposed
 from saccade.data.records import lines_of, objects_of
 from saccade.errors import DataError
 
@@ -30,6 +31,11 @@ class Gold(NamedTuple):
     sure: Links
     possible: Links
     where: str
+
+    def turned(self) -> "Gold":
+        """The same of the other direction."""
+        words = WordPair(self.words.target, self.words.source)
+        return Gold(words, transposed(self.sure), transposed(self.possible), self.where)
 
 
 def word_pairs(source: Path, target: Path) -> Iterator[WordPair]:

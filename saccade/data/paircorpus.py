@@ -3,19 +3,24 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saccade.alignments.weights import token_links, words_at
 from saccade.data.copying import copyable, with_copies
 from saccade.data.corpus import Ragged
+from saccade.data.linked import LinkedPair
 from saccade.data.pairs import Pair
 from saccade.data.tokens import PAD, START, UNKNOWN, Vocabulary
 
 _CHUNK = 2000
+
+AnyPair: TypeAlias = Pair | LinkedPair
+"""An example, with links or without."""
 
 
 class Batch(NamedTuple):
@@ -26,6 +31,8 @@ class Batch(NamedTuple):
     before:  the previous target tokens, the start token first, `[batch, target]`.
     target:  the tokens to predict, the end token last, `[batch, target]`.
     copy:    for models that copy, the extended id of each source token (see `copying`), `[batch, source]`; else None.
+    links:   where attention is guided, whether a target token belongs to a source token, `[batch, target, source]`
+             bool; else None.
     """
 
     source: Tensor
@@ -33,6 +40,7 @@ class Batch(NamedTuple):
     before: Tensor
     target: Tensor
     copy: Tensor | None
+    links: Tensor | None = None
 
 
 def collate(
@@ -74,7 +82,7 @@ class Vocabularies(NamedTuple):
     target: Vocabulary
 
 
-def encode(pairs: Sequence[Pair], vocabularies: Vocabularies, *, copy: bool) -> Encoded:
+def encode(pairs: Sequence[AnyPair], vocabularies: Vocabularies, *, copy: bool) -> Encoded:
     """Encode pairs; with `copy`, also what can be copied, and targets in which copied words have their extended ids."""
     source, target = vocabularies
     sources = source.encode_many([pair.source for pair in pairs])
@@ -87,11 +95,25 @@ def encode(pairs: Sequence[Pair], vocabularies: Vocabularies, *, copy: bool) -> 
     return Encoded(sources, targets, [one.ids for one in found], [one.extra for one in found])
 
 
+def linked_tokens(pairs: Sequence[LinkedPair], vocabularies: Vocabularies) -> list[list[int]]:
+    """The links of the tokens of each pair in one row: target token, source token, target token, and so on."""
+    source = _words_of_tokens(vocabularies.source, [pair.source for pair in pairs])
+    target = _words_of_tokens(vocabularies.target, [pair.target for pair in pairs])
+    links = (token_links(pair.links, *words) for pair, *words in zip(pairs, source, target, strict=True))
+    return [[place for read, written in sorted(some) for place in (written, read)] for some in links]
+
+
+def _words_of_tokens(vocabulary: Vocabulary, texts: Sequence[str]) -> list[list[int]]:
+    stretches = vocabulary.stretches_many(texts)
+    return [words_at(some, text.split()) for some, text in zip(stretches, texts, strict=True)]
+
+
 class PairCorpus:
     """Encoded pairs in memory-mapped files.
 
     Args:
         copy: whether the model copies from the source; then what can be copied is a third column.
+        linked: whether the pairs have links; then those of their tokens are the last column.
 
     Attributes:
         too_long: pairs left out because a side was longer than allowed.
@@ -102,26 +124,29 @@ class PairCorpus:
         self,
         folder: Path,
         name: str,
-        pairs: Iterable[Pair],
+        pairs: Iterable[AnyPair],
         vocabularies: Vocabularies,
         max_length: int,
         *,
         copy: bool = False,
+        linked: bool = False,
     ):
-        self.too_long, self.unknown = 0, 0
-        columns = ("source", "target", "copy")[: 2 + copy]
-        self._rows = Ragged(folder, name, columns, self._encoded(pairs, vocabularies, max_length, copy))
+        self.too_long, self.unknown, self._copy, self._linked = 0, 0, copy, linked
+        columns = ["source", "target", *["copy"] * copy, *["links"] * linked]
+        self._rows = Ragged(folder, name, columns, self._encoded(pairs, vocabularies, max_length))
         self.fingerprint = self._rows.fingerprint
 
     def _encoded(
-        self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int, copy: bool
+        self, pairs: Iterable[AnyPair], vocabularies: Vocabularies, max_length: int
     ) -> Iterator[tuple[list[int], ...]]:
         rest = iter(pairs)
         while chunk := list(islice(rest, _CHUNK)):
-            encoded = encode(chunk, vocabularies, copy=copy)
+            encoded = encode(chunk, vocabularies, copy=self._copy)
             sides = [encoded.sources, encoded.targets, *([] if encoded.copies is None else [encoded.copies])]
+            if self._linked:
+                sides.append(linked_tokens([pair for pair in chunk if isinstance(pair, LinkedPair)], vocabularies))
             for rows in zip(*sides, strict=True):
-                if max(map(len, rows)) > max_length:
+                if max(map(len, rows[:2])) > max_length:
                     self.too_long += 1
                 else:
                     self.unknown += sum(row.count(UNKNOWN) for row in rows[:2])
@@ -142,5 +167,13 @@ class PairCorpus:
 
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """The pairs at these indices."""
-        source, target, *copy = (self._rows.padded(column, indices) for column in range(len(self._rows.lengths)))
-        return _batch(source, self._rows.of(0, indices), target, copy[0] if copy else None)
+        source, target, *copy = (self._rows.padded(column, indices) for column in range(2 + self._copy))
+        batch = _batch(source, self._rows.of(0, indices), target, copy[0] if copy else None)
+        return batch._replace(links=self._links(indices, batch)) if self._linked else batch
+
+    def _links(self, indices: NDArray[np.int64], batch: Batch) -> Tensor:
+        flat, counts = self._rows.padded(2 + self._copy, indices), self._rows.of(2 + self._copy, indices) // 2
+        row, link = (torch.arange(flat.shape[1] // 2) < counts[:, None]).nonzero(as_tuple=True)
+        links = torch.zeros(*batch.target.shape, batch.source.shape[1], dtype=torch.bool)
+        links[row, flat[row, 2 * link], flat[row, 2 * link + 1]] = True
+        return links

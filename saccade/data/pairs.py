@@ -49,13 +49,17 @@ class PairFile:
         return " + ".join(map(str, self.paths))
 
     def __iter__(self) -> Iterator[Pair]:
+        return (pair for pair in self.lines() if pair is not None)
+
+    def lines(self) -> Iterator[Pair | None]:
+        """What stands on each line: a pair, or None on an empty one."""
         self.skipped, found = 0, False
         for pair in self._read():
             if pair is None:
                 self.skipped += 1
             else:
                 found = True
-                yield pair
+            yield pair
         if not found:
             raise DataError(f"{self}: expected pairs of source and target; the file is empty")
 

@@ -1,4 +1,4 @@
-"""Word alignments against those of people: precision, recall, alignment error rate."""
+"""Word alignments against those of people: precision, recall, alignment error rate; and against each other."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -52,3 +52,20 @@ def alignment_scores(said: Sequence[Links], sure: Sequence[Links], possible: Seq
         said=spoken,
         sure=certain,
     )
+
+
+def agreement(some: Sequence[Links], others: Sequence[Links]) -> float:
+    """How far two alignments of a corpus agree: `2 |A and B| / (|A| + |B|)`, 0 to 1, each count summed over the pairs.
+
+    Two that say nothing agree.
+
+    Raises:
+        ValueError: they are not of as many pairs.
+
+    >>> agreement([{(0, 0), (1, 1)}, {(0, 1)}], [{(0, 0)}, {(0, 1), (1, 1)}])
+    0.6666666666666666
+    """
+    if len(some) != len(others):
+        raise ValueError(f"others must be links of {len(some)} pairs; got {len(others)}")
+    said = sum(map(len, some)) + sum(map(len, others))
+    return 2 * sum(len(one & other) for one, other in zip(some, others, strict=True)) / said if said else 1.0

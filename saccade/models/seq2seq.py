@@ -175,6 +175,20 @@ class Seq2Seq(nn.Module):
         forced: Forced = self.decoder(target, *read, need_weights=need_weights, where=where)
         return forced
 
+    def every_head(
+        self,
+        source: Int[Tensor, "batch source"],
+        lengths: Int[Tensor, " batch"],
+        target: Int[Tensor, "batch target"],
+        *,
+        where: Bool[Tensor, "batch target"] | None = None,
+    ) -> tuple[Forced, tuple[Float[Tensor, "batch heads target source"], ...]]:
+        """What `forward` gives with a decoder that is a Transformer, and the weights of each layer's heads over the
+        source, from the first layer on.
+        """
+        assert isinstance(self.decoder, TransformerWriter)
+        return self.decoder.every_head(target, *self.remember(source, lengths), where=where)
+
     def copied(
         self,
         source: Int[Tensor, "batch source"],

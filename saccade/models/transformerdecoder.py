@@ -77,7 +77,8 @@ class TransformerWriter(nn.Module):
 
     def step(self, token: Int[Tensor, " batch"], source: tuple[Memory, ...], state: TransformerState) -> Step:
         """Read the previous token `[batch]` and predict the next."""
-        return Step(*self._read(token, source, state, need_weights=True))
+        logits, looked, after = self._read(token, source, state, need_weights=True)
+        return Step(logits, _shown(looked), after)
 
     def forward(
         self,
@@ -93,7 +94,21 @@ class TransformerWriter(nn.Module):
         Args:
             where: the places to predict at, see `Forced`; None: all.
         """
-        return Forced(*self._read(target, source, state, need_weights=need_weights, where=where))
+        logits, looked, after = self._read(target, source, state, need_weights=need_weights, where=where)
+        return Forced(logits, _shown(looked), after)
+
+    def every_head(
+        self,
+        target: Int[Tensor, "batch target"],
+        source: tuple[Memory, ...],
+        state: TransformerState,
+        *,
+        where: Bool[Tensor, "batch target"] | None = None,
+    ) -> tuple[Forced, tuple[Float[Tensor, "batch heads target source"], ...]]:
+        """What `forward` gives, and the weights of every layer over the memory, from the first one on."""
+        logits, looked, after = self._read(target, source, state, need_weights=True, where=where)
+        assert looked is not None
+        return Forced(logits, _shown(looked), after), looked
 
     def _read(
         self,
@@ -103,8 +118,8 @@ class TransformerWriter(nn.Module):
         *,
         need_weights: bool,
         where: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None, TransformerState]:
-        """Logits, weights and state after one more token `[batch]`, or several `[batch, target]`."""
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None, TransformerState]:
+        """Logits, weights of each layer and state after one more token `[batch]`, or several `[batch, target]`."""
         x = self.config.dim**0.5 * self.embedding(token)
         if self.positions is not None:
             x = self.positions(x, start=state.layers[0].steps)
@@ -112,6 +127,10 @@ class TransformerWriter(nn.Module):
         decoded = self.stack.read(x, source, state, need_weights=need_weights)
         looked = decoded.memory_weights
         assert isinstance(decoded.state, TransformerState)
-        weights = looked[-1].mean(1) if isinstance(looked, tuple) else None
         output = decoded.output if where is None else decoded.output[where]
-        return self.output(output), weights, decoded.state
+        return self.output(output), looked if isinstance(looked, tuple) else None, decoded.state
+
+
+def _shown(looked: tuple[Tensor, ...] | None) -> Tensor | None:
+    """The mean of the last layer's heads."""
+    return None if looked is None else looked[-1].mean(1)

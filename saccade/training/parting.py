@@ -15,10 +15,11 @@ from saccade.data.listed import Listed
 from saccade.data.pairs import Pair
 from saccade.data.seriescorpus import SeriesPart
 from saccade.data.tagged import Tagged
-from saccade.errors import DataError, RunError
+from saccade.errors import DataError, OptionError, RunError
 from saccade.tasks.base import Say, Start, Task
 from saccade.tasks.course import Course
 from saccade.tasks.regress.options import RegressOptions
+from saccade.tasks.translate.options import TranslateOptions
 
 _WORDS_AND_TAGS = ("words", "tags")
 
@@ -32,11 +33,14 @@ def hold_out(folder: Path, task: Task[Any, Any, Any, Any], options: Course, star
     nothing else has is trained on.
 
     Raises:
+        OptionError: links of words, which go with the lines of the file that would be parted.
         DataError: nothing is left to validate on.
         RunError: the folder has other parts already, so that the examples have changed.
     """
     if start.valid is not None or (isinstance(options, RegressOptions) and options.horizon):
         return start
+    if isinstance(options, TranslateOptions) and options.alignments is not None:
+        raise OptionError(f"--alignments needs --valid where trainings are compared; got {options.alignments} alone")
     parts, columns = task.parts(start, options, say), tuple(start.train.columns or ())
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(parts[0], SeriesPart):

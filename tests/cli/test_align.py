@@ -6,7 +6,7 @@ from typing import NamedTuple, get_args
 
 import pytest
 
-from saccade.alignments import Method
+from saccade.alignments import Choice, Method
 from saccade.alignments.symmetry import symmetrize, transposed
 from saccade.alignments.weights import above, likeliest
 from saccade.cli import main
@@ -79,7 +79,7 @@ def given(files: tuple[Path, Path]) -> tuple[object, ...]:
 def test_links_are_those_of_the_weights_in_order(say, run_folder, files):
     translate = load(run_folder)
     for options, shift in ((), False), (("--shift",), True):
-        found = align(translate, PAIRS, shift=shift)
+        found = align(translate, PAIRS, choice=Choice(shift=shift))
         said = say(run_folder, *given(files), *options)
         assert said == (0, [pharaoh(likeliest(one.weights)) for one in found], [])
         said = say(run_folder, *given(files), *options, "--threshold", 0.3)
@@ -175,12 +175,70 @@ def test_runs_that_cannot_align(say, run_folder, blind, files, tmp_path):
     assert "no: expected a run folder; there is none" in say(tmp_path / "no", *given(files)).errors[0]
 
 
+@pytest.fixture
+def transformers(tmp_path, digits, capsys) -> tuple[Path, Path]:
+    """Two runs of Transformers of two layers, hardly trained."""
+    small = {"level": "char", "encoder": "transformer", "decoder": "transformer", "hidden": 8, "heads": 2, "layers": 2}
+    for seed in range(2):
+        options = TranslateOptions(**small, epochs=1, batch_size=100, seed=seed)
+        fit(tmp_path / f"{seed}", options, Start(PairFile((digits,)), None), device="cpu", say=lambda line: None)
+    capsys.readouterr()  # what the trainings said
+    return tmp_path / "0", tmp_path / "1"
+
+
+def test_a_choice_by_agreement_is_kept(say, transformers, files):
+    run, reverse = transformers
+    plain = say(run, *given(files)).lines
+    said = say(run, "--reverse", reverse, *given(files), "--choose")
+    assert (said.status, said.errors, len(said.lines)) == (0, [], 16)
+    measured, *typed = said.lines[0].split("  ")
+    assert [float(line.split()[0]) for line in said.lines] == sorted(
+        (float(x.split()[0]) for x in said.lines), reverse=True
+    )
+    for folder, line in zip(transformers, typed, strict=True):
+        path, *flags = line.split()
+        assert path == str(folder)
+        kept = json.loads((folder / "alignment.json").read_text())
+        assert kept["chosen"] == {"agreement": pytest.approx(float(measured), abs=1e-4), "on": f"{files[0]} {files[1]}"}
+        # What is printed does by hand what is kept.
+        assert say(folder, *given(files)) == say(folder, *given(files), *flags)
+    assert say(run, *given(files), "--layer", 1).lines == plain
+    assert say(run, *given(files), "--layer", 0, "--head", 1, "--shift").status == 0
+
+
+def test_a_choice_by_gold_is_the_best(say, transformers, files, gold):
+    run, reverse = transformers
+    said = say(run, "--reverse", reverse, "--gold", gold, "--choose")
+    assert (said.status, said.errors, len(said.lines)) == (0, [], 2 * 2 * 3 * 2)
+    assert say(run, "--gold", gold).errors[2].split() == ["aer", said.lines[0].split()[0]]
+    turned = [json.loads(line) for line in gold.read_text().splitlines()]
+    for one in turned:
+        one["src"], one["tgt"] = one["tgt"], one["src"]
+        one.update({name: [link[::-1] for link in one[name]] for name in ("sure", "possible")})
+    gold.write_text("\n".join(map(json.dumps, turned)))
+    assert say(reverse, "--gold", gold).errors[2].split() == ["aer", said.lines[12].split()[0]]
+
+
+def test_layers_that_are_not_there(say, transformers, run_folder, files):
+    run, _ = transformers
+    none = "layer and head must be of a Transformer's decoder; got a decoder of the kind lstm"
+    assert say(run_folder, *given(files), "--layer", 0).errors == [f"saccade: {run_folder}: {none}"]
+    assert say(run, *given(files), "--head", 2).errors == [f"saccade: {run}: head must be from -2 to 1; got 2"]
+    (run / "alignment.json").write_text('{"layer": 7, "head": null, "shift": false}')
+    assert say(run, *given(files)).errors == [f"saccade: {run}: layer must be from -2 to 1; got 7"]
+
+
 FILES = "align must be given --source and --target, or --gold; got"
 OPTIONS = {
     (): f"{FILES} none of them",
     ("--source", "a"): f"{FILES} one of the files alone",
     ("--gold", "a", "--target", "a"): f"{FILES} one of the files alone",
     ("--gold", "a", "--symmetrize", "union"): "--symmetrize needs --reverse, its other direction; got union alone",
+    ("--source", "a", "--target", "b", "--choose"): (
+        "--choose needs --gold, links that people drew, or --reverse, to agree with; got neither"
+    ),
+    ("--gold", "a", "--choose", "--head", 0): "--choose chooses the --head; got both",
+    ("--gold", "a", "--choose", "--shift"): "--choose chooses the --shift; got both",
     ("--gold", "a", "--threshold", 0): "--threshold must be above 0 and at most 1; got 0.0",
     ("--gold", "a", "--threshold", "nan"): "--threshold must be above 0 and at most 1; got nan",
 }

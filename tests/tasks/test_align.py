@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from saccade.alignments import Choice
 from saccade.alignments.weights import word_weights
 from saccade.data.paircorpus import Vocabularies
 from saccade.data.pairs import Pair
@@ -29,7 +30,7 @@ def test_they_are_what_an_answer_looked_at(run_folder):
     translate = load(run_folder)
     answers = [translate(f"{n:03d}") for n in range(0, 400, 41)]
     pairs = [Pair("".join(answer.source[:-1]), answer.text) for answer in answers]
-    before, after = (forced_weights(translate, pairs, shift=shift) for shift in (False, True))
+    before, after = (forced_weights(translate, pairs, choice=Choice(shift=shift)) for shift in (False, True))
     for answer, predicted, read in zip(answers, before, after, strict=True):
         assert answer.target[-1] == "</s>"
         assert predicted == pytest.approx(answer.weights[:-1], abs=1e-5)
@@ -49,7 +50,9 @@ def test_they_are_those_of_single_steps(attend):
     for token in [1, *ids[1][:-1]]:
         _, weights, state = model.step(torch.tensor([token]), memory, state)
         rows.append(weights[0].detach().numpy())
-    (before,), (after,) = (forced_weights(translate, [Pair(source, target)], shift=shift) for shift in (False, True))
+    (before,), (after,) = (
+        forced_weights(translate, [Pair(source, target)], choice=Choice(shift=shift)) for shift in (False, True)
+    )
     assert before.shape == (len(target), len(source) + 1)
     assert before.dtype == np.float32
     assert before == pytest.approx(np.array(rows[:-1]), abs=1e-6)
@@ -61,8 +64,8 @@ def test_a_pair_does_not_depend_on_its_company(attention):
     translate = untrained("bpe", attention=attention)
     many = PAIRS * 20
     for shift in (False, True):
-        together = align(translate, many, shift=shift)
-        alone = [align(translate, [pair], shift=shift)[0] for pair in PAIRS] * 20
+        together = align(translate, many, choice=Choice(shift=shift))
+        alone = [align(translate, [pair], choice=Choice(shift=shift))[0] for pair in PAIRS] * 20
         for one, other in zip(together, alone, strict=True):
             assert one[:2] == other[:2]
             assert one.weights == pytest.approx(other.weights, abs=1e-5)

@@ -250,6 +250,15 @@ def test_files_that_were_given_and_tables_are_left_as_they_are(tmp_path, files):
     assert not (tmp_path / "parts").exists()
 
 
+def test_links_that_go_with_the_lines_of_a_file_are_not_parted(tmp_path, files):
+    _, file = files["translate"]
+    options = TranslateOptions(guided=1.0, alignments="links")
+    with pytest.raises(OptionError, match="--alignments needs --valid where trainings are compared; got links"):
+        hold_out(tmp_path / "parts", task_of(options), options, Start(file, None), silent)
+    given = Start(file, file)
+    assert hold_out(tmp_path / "parts", task_of(options), options, given, silent) is given
+
+
 @pytest.mark.parametrize("name", ["classify", "translate", "tag", "regress"])
 def test_inputs_come_from_files_in_the_form_of_the_training_files(tmp_path, files, name):
     options, file = files[name]

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from saccade.attention.losses import coverage_loss
+from saccade.attention.losses import alignment_loss, coverage_loss
 from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
 from saccade.layers.crossentropy import token_loss
+from saccade.models.decoder import Forced
 from saccade.models.seq2seq import Seq2Seq
 from saccade.tasks.base import Figures, Learner, Objective
 from saccade.tasks.reinforced import Reinforced
@@ -49,6 +50,7 @@ def _spread(found: Tensor, real: Tensor) -> Tensor:
 class TranslateLearner(Learner[Batch]):
     """Mean cross-entropy of a target token under teacher forcing, and what the mechanism asks for beside it.
 
+    `L + w L_a` with `guided` w and the `alignment_loss` of the links that a batch has (Garg et al. 2019, section 3).
     In training with label smoothing (Szegedy et al. 2016, §7), `(1 - e) (-log p(y)) + e mean(-log p)`, and with a share
     of tokens that are not read (Gal and Ghahramani 2016, §4.2), of the source and of the target before. With
     `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13); for weights that are
@@ -65,11 +67,12 @@ class TranslateLearner(Learner[Batch]):
         """The mean loss of a target token. Nothing is predicted at padding."""
         coverage, smoothing = self.options.coverage_loss, self.options.label_smoothing
         real = batch.target != PAD
-        source, before = (self._dropped(part) for part in (batch.source, batch.before))
-        forced = self.model(source, batch.lengths, before, copy=batch.copy, need_weights=coverage > 0, where=real)
+        forced, looked = self._forced(batch, real)
         total, plain = token_loss(forced.logits, batch.target[real], smoothing=smoothing)
         if coverage and forced.weights is not None:
             total = total + coverage * coverage_loss(forced.weights, real).sum()
+        if looked is not None and batch.links is not None:
+            total = total + self.options.guided * self._unguided(looked, batch.links).sum()
         drawn = getattr(getattr(forced.state, "attention", None), "drawn", None)
         if drawn is not None:
             total = self.reinforced(total, drawn, -_spread(plain, real).sum(1))
@@ -80,6 +83,23 @@ class TranslateLearner(Learner[Batch]):
         """Tokens some of which are read as padding, whose embedding is zero."""
         share = self.options.token_dropout
         return read.masked_fill(torch.rand(read.shape, device=read.device) < share, PAD) if share else read
+
+    def _forced(self, batch: Batch, real: Tensor) -> tuple[Forced, Tensor | None]:
+        """What teacher forcing gives, and the weights that are guided, where any are, `[batch, target, source]`."""
+        given = self._dropped(batch.source), batch.lengths, self._dropped(batch.before)
+        choice = self.options.alignment
+        if batch.links is not None and choice.layer is not None:
+            forced, layers = self.model.every_head(*given, where=real)
+            return forced, layers[choice.layer][:, choice.head]
+        needed = batch.links is not None or self.options.coverage_loss > 0
+        forced = self.model(*given, copy=batch.copy, need_weights=needed, where=real)
+        return forced, forced.weights
+
+    def _unguided(self, looked: Tensor, links: Tensor) -> Tensor:
+        """The loss of each example's weights."""
+        if self.options.alignment.shift:  # the end token, the last, is linked to nothing
+            looked, links = looked[:, 1:], links[:, :-1]
+        return alignment_loss(looked, links)
 
     def check(self, batch: Batch) -> Counts:
         """The counts of a batch."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from saccade.alignments import Choice
 from saccade.attention import catalogue
 from saccade.data import LEAST_PIECES, PIECES, Level
 from saccade.errors import OptionError
@@ -31,6 +32,13 @@ class TranslateOptions(Course):
     """Let words of the source be copied, those never seen in training too (See et al. 2017, section 2.2)."""
     coverage_loss: float = 0.0
     """Weight of the loss for reading again what was read before (See et al. 2017, where it is 1)."""
+    guided: float = 0.0
+    """Weight of the loss for looking elsewhere than at the words that --alignments links (Garg et al. 2019)."""
+    alignments: str | None = None
+    """A file of links of words, a line for each line of the training pairs, as `saccade align` writes them: 0-0 1-2."""
+    guided_layer: int | None = None
+    """Which layer of a Transformer decoder is guided, its first head, from 0 or from the end, -1 the last; the one
+    before the last where nothing is said."""
     encoder: HalfName = "lstm"
     """What reads: a recurrent network in both directions, or a Transformer."""
     decoder: HalfName = "lstm"
@@ -84,12 +92,26 @@ class TranslateOptions(Course):
         "token_dropout",
         "variational",
         "batch_tokens",
+        "guided",
+        "alignments",
+        "guided_layer",
     )
+
+    @property
+    def alignment(self) -> Choice:
+        """Which weights say what belongs together: of a Transformer that was guided, those that were.
+
+        A Transformer is guided where it reads a token, since it knows the token there (Chen et al. 2020, section 3.1);
+        a recurrent decoder where it predicts it, with the only weights that it has.
+        """
+        if not self.guided or self.decoder != "transformer":
+            return Choice()
+        return Choice(max(self.layers - 2, 0) if self.guided_layer is None else self.guided_layer, 0, shift=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"vocab_size": LEAST_PIECES if self.level in PIECES else 5, "embedding": 1, "hidden": 2, "layers": 1}
-        self.at_least({**least, "max_length": 2, "batch_tokens": 0, "half_width": 1, "coverage_loss": 0})
+        self.at_least({**least, "max_length": 2, "batch_tokens": 0, "half_width": 1, "coverage_loss": 0, "guided": 0})
         if self.batch_tokens and self.batch_size != Course.batch_size:
             raise OptionError(f"--batch-tokens takes the place of --batch-size; got both, {self.batch_size} sentences")
         try:
@@ -112,7 +134,26 @@ class TranslateOptions(Course):
             raise OptionError(f"--label-smoothing must be 0 with --copy, where {few}; got {self.label_smoothing}")
         if self.feed == "input" and self.attend != "after":
             raise OptionError(f"--feed input needs --attend after; got {self.attend}")
+        self._check_guided()
         self._check_halves()
+
+    def _check_guided(self) -> None:
+        """Refuse guidance without links, or links without a weight, and layers that are not there."""
+        if not self.guided < float("inf"):
+            raise OptionError(f"--guided must be a number; got {self.guided}")
+        if self.guided and self.alignments is None:
+            raise OptionError(f"--guided needs --alignments, the links to be guided by; got {self.guided} alone")
+        if self.alignments is not None and not self.guided:
+            raise OptionError(f"--alignments needs --guided, the weight of their loss; got {self.alignments} alone")
+        if self.guided and self.decoder != "transformer" and catalogue.parse(self.attention).mechanism == "none":
+            raise OptionError(f"--guided needs weights, which none has; got {self.guided}")
+        if self.guided_layer is None:
+            return
+        if not self.guided or self.decoder != "transformer":
+            raise OptionError(f"--guided-layer is for --guided with --decoder transformer; got {self.guided_layer}")
+        if not -self.layers <= self.guided_layer < self.layers:
+            layers = f"{-self.layers} to {self.layers - 1}"
+            raise OptionError(f"--guided-layer must be a layer of the decoder, {layers}; got {self.guided_layer}")
 
     def _check_halves(self) -> None:
         """Refuse what does not go with a Transformer."""

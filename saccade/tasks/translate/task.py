@@ -1,8 +1,8 @@
 """The task of turning one kind of text into another."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from saccade.data import tokens
-from saccade.data.paircorpus import Batch, PairCorpus, Vocabularies
-from saccade.data.pairs import SOURCE_AND_TARGET, Pair, PairFile
+from saccade.data.linked import LinkedFile
+from saccade.data.paircorpus import AnyPair, Batch, PairCorpus, Vocabularies
+from saccade.data.pairs import SOURCE_AND_TARGET, PairFile
 from saccade.data.schedule import Epochs, TokenSchedule
 from saccade.errors import OptionError, RunError
 from saccade.files import write_atomic
 from saccade.models.seq2seq import Seq2Seq
 from saccade.runs import CONFIG, Run
 from saccade.tasks.base import Figures, Say, Start, Task, held_out, skipped_lines
+from saccade.tasks.translate.choosing import kept
 from saccade.tasks.translate.learner import TranslateLearner
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.translator import Longest, Translator, new_model
@@ -28,7 +30,7 @@ from saccade.tasks.wordvectors import begin_with
 Parts = tuple[PairCorpus, PairCorpus]
 
 
-class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
+class Translate(Task[TranslateOptions, AnyPair, Vocabularies, Batch]):
     """Pairs of texts, an encoder-decoder, and a translator of them."""
 
     name, noun, options, columns = "translate", "pairs", TranslateOptions, SOURCE_AND_TARGET
@@ -43,14 +45,17 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
         """The sources of pairs."""
         return (pair.source for pair in self.files(paths, columns, options))
 
-    def parts(self, start: Start, options: TranslateOptions, say: Say) -> tuple[Iterable[Pair], Iterable[Pair]]:
-        """Held out by the source."""
+    def parts(self, start: Start, options: TranslateOptions, say: Say) -> tuple[Iterable[AnyPair], Iterable[AnyPair]]:
+        """Held out by the source. Links go with the pairs to train on."""
+        if options.alignments is not None:
+            start = replace(start, train=LinkedFile(start.train, Path(options.alignments)))
         return held_out(start, options.seed, lambda pair: str(pair.source), self.noun, say)
 
-    def learn(self, start: Start, training: Iterable[Pair], options: TranslateOptions) -> Vocabularies:
+    def learn(self, start: Start, training: Iterable[AnyPair], options: TranslateOptions) -> Vocabularies:
         """A vocabulary of each side, or one of both."""
         if options.shared:
-            both = tokens.learn(chain.from_iterable(training), options.level, options.vocab_size)
+            texts = (text for pair in training for text in (pair.source, pair.target))
+            both = tokens.learn(texts, options.level, options.vocab_size)
             return Vocabularies(both, both)
         sides = (pair.source for pair in training), (pair.target for pair in training)
         return Vocabularies(*(tokens.learn(texts, options.level, options.vocab_size) for texts in sides))
@@ -65,10 +70,11 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
         return Vocabularies(*(tokens.load(run.path(f"tokenizer-{side}.json")) for side in Vocabularies._fields))
 
     def corpus(
-        self, folder: Path, name: str, examples: Iterable[Pair], codec: Vocabularies, options: TranslateOptions
+        self, folder: Path, name: str, examples: Iterable[AnyPair], codec: Vocabularies, options: TranslateOptions
     ) -> PairCorpus:
-        """Encoded pairs, without those that are too long."""
-        return PairCorpus(folder, name, examples, codec, options.max_length, copy=options.copy)
+        """Encoded pairs, without those that are too long; with links where attention is guided, in training."""
+        linked = options.alignments is not None and name == "training"
+        return PairCorpus(folder, name, examples, codec, options.max_length, copy=options.copy, linked=linked)
 
     def schedule(self, corpus: PairCorpus, options: TranslateOptions) -> Epochs:
         """So many sentences, or so many tokens of each side."""
@@ -126,7 +132,7 @@ class Translate(Task[TranslateOptions, Pair, Vocabularies, Batch]):
             longest = Longest(**run.read_config()["data"]["longest"])
         except (KeyError, TypeError):
             raise RunError(f"{run.path(CONFIG)}: expected data.longest with source and target; got none") from None
-        return Translator(model, codec, longest)
+        return Translator(model, codec, longest, alignment=kept(run) or options.alignment)
 
     def headline(self, figures: Figures) -> str:
         """Loss and exact match."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import pad
 
 from saccade import decoding, metrics
+from saccade.alignments import Choice
 from saccade.data import tokens
 from saccade.data.copying import Copyable, copyable
 from saccade.data.paircorpus import Batch, Vocabularies, collate, encode
@@ -23,6 +24,7 @@ from saccade.tasks.base import Searching, answered, rounded
 from saccade.tasks.translate.learner import count
 from saccade.tasks.translate.options import TranslateOptions
 
+_LAST_LAYER = Choice()
 _SYMBOLS = decoding.Symbols(tokens.START, tokens.END, (tokens.PAD, tokens.START, tokens.UNKNOWN))
 
 
@@ -111,7 +113,8 @@ class TeacherForced(NamedTuple):
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on another device."""
     source, lengths, before, target = (tensor.to(device) for tensor in batch[:4])
-    return Batch(source, lengths, before, target, None if batch.copy is None else batch.copy.to(device))
+    copy, links = (None if part is None else part.to(device) for part in batch[4:])
+    return Batch(source, lengths, before, target, copy, links)
 
 
 def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
@@ -154,6 +157,11 @@ def new_model(options: TranslateOptions, vocabularies: Vocabularies) -> Seq2Seq:
 class Translator(Searching[str]):
     """A trained translator.
 
+    Args:
+        longest: the longest texts of its training.
+        others: models of the same vocabularies, whose mean it answers with.
+        alignment: which of its weights say what belongs together.
+
     >>> vocabulary = tokens.learn(["12"], "char")
     >>> model = new_model(TranslateOptions(), Vocabularies(vocabulary, vocabulary))
     >>> translate = Translator(model, Vocabularies(vocabulary, vocabulary), Longest(2, 2))
@@ -163,9 +171,17 @@ class Translator(Searching[str]):
 
     model: Seq2Seq
 
-    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, longest: Longest, *, others: Sequence[Seq2Seq] = ()):
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        longest: Longest,
+        *,
+        others: Sequence[Seq2Seq] = (),
+        alignment: Choice = _LAST_LAYER,
+    ):
         self.model, self.vocabularies, self.longest = model.eval(), vocabularies, longest
-        self.others = tuple(other.eval() for other in others)
+        self.others, self.alignment = tuple(other.eval() for other in others), alignment
 
     def joined(self, others: Sequence["Translator"]) -> "Translator":
         """One translator of this and others of the same vocabularies, that answers with the mean of probabilities.
@@ -182,9 +198,8 @@ class Translator(Searching[str]):
                     raise OptionError(f"--ensemble must be runs of one vocabulary; expected the {side}'s of {sizes}")
             if other.model.config.copy != self.model.config.copy:
                 raise OptionError("--ensemble must be runs that all copy, or that all do not; got both")
-        return Translator(
-            self.model, self.vocabularies, self.longest, others=[*self.others, *(other.model for other in others)]
-        )
+        models = [*self.others, *(other.model for other in others)]
+        return Translator(self.model, self.vocabularies, self.longest, others=models, alignment=self.alignment)
 
     def __call__(self, text: str, *, beam: int = 1) -> Answer:
         """The best answer to one text; greedy, or the best of a beam. It also says what was copied."""
