@@ -1,6 +1,6 @@
 """What a search asks: anything that can take a step, which tokens are its best, and rows chosen from its tensors."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -41,6 +41,19 @@ class Steps(Protocol):
     """
 
     def step(self, token: Tensor, memory: Any, state: Any) -> Stepped | Scored: ...
+
+
+@runtime_checkable
+class Sharing(Steps, Protocol):
+    """A decoder that may let several beginnings of an answer read one memory, which is then not copied for each."""
+
+    def shares(self, memory: Any) -> bool:
+        """Whether a step may be given `rows * n` tokens and states with a memory of `rows`: n neighbours read one."""
+
+
+def shares(model: Steps, memory: Any) -> bool:
+    """Whether the beginnings of a row can read one memory."""
+    return isinstance(model, Sharing) and model.shares(memory)
 
 
 class Hypothesis(NamedTuple):
