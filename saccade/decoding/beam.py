@@ -16,7 +16,7 @@ from saccade.decoding.steps import (
     Steps,
     Symbols,
     begun,
-    best_tokens,
+    best_continuations,
     rows_of,
     select,
     shares,
@@ -60,7 +60,8 @@ def beam_search(
     shared, held = shares(model, memory), len(token)
     while True:
         stepped, batch, rows = model.step(token, memory, state), len(token), search.scores.shape
-        going = search.advance(*best_tokens(stepped, symbols, 2 * beam), symbols.end)
+        # Of the best 2 * beam at most `beam` end, so `beam` remain to go on.
+        going = search.advance(*best_continuations(stepped, symbols, search.scores, 2 * beam), symbols.end)
         search.looked.add(stepped.weights, batch)
         if not len(search.rows):
             return search.answers()
@@ -128,17 +129,11 @@ class _Beams:
         # The rank that a beginning has to beat, and the largest penalty that it may ever have.
         self.beaten, self.most = np.full(len(limits), -INF), np.array([self.penalty(max(limit, 1)) for limit in limits])
 
-    def advance(self, gains: Tensor, tokens: Tensor, end: int) -> _Going:
-        """Extend every beginning by its best tokens; end some answers, keep the best others, stop the rows that are
-        done.
+    def advance(self, score: NDArray[Any], origin: Integers, token: Integers, end: int) -> _Going:
+        """Extend the beginnings by what they best go on with, `[rows, candidates]`, best first; end some answers, keep
+        the best others, stop the rows that are done.
         """
-        rows, width, count = *self.scores.shape, gains.shape[-1]
-        added, tokens_of = (part[: rows * width].detach().cpu().numpy() for part in (gains, tokens))
-        totals = (self.scores[..., None] + added.reshape(rows, width, count)).reshape(rows, -1)
-        # Of the best 2 * beam candidates at most `beam` end, so `beam` remain to go on.
-        order = np.argsort(-totals, 1, kind="stable")[:, : 2 * self.beam]
-        score, token = (np.take_along_axis(table, order, 1) for table in (totals, tokens_of.reshape(rows, -1)))
-        origin, ends = order // count, token == end
+        (rows, width), ends = self.scores.shape, token == end
         for row, rank in np.argwhere(ends & (score > -INF)).tolist():
             self._record(row, float(score[row, rank]), int(origin[row, rank]), None)
         self._keep(np.where(ends, -INF, score), origin, token, ends)
