@@ -2,31 +2,31 @@
 
 usage: python joeynmt_peer.py pieces FOLDER
        python joeynmt_peer.py train CONFIG WARM STEPS
-       python joeynmt_peer.py search CONFIG ALPHA SENTENCES
+       python joeynmt_peer.py search CONFIG ALPHA FOLDER SENTENCES
 
 `pieces` learns the byte pairs of FOLDER/{train.de,train.en}. `train` trains as the configuration says; after WARM steps
-each turn is STEPS of them. `search` has the trained model answer the first SENTENCES of the test part, a turn each
-time; BLEU, which nobody asks for, is not computed.
+each turn is STEPS of them. `search` has the model of FOLDER/weights.pt, whose tokens are numbers with spaces between,
+answer the first SENTENCES of FOLDER/tokens.de, a turn each time; BLEU, which nobody asks for, is not computed.
 
-One thing is set right from here for the PyTorch of today, and nothing of what is measured: `torch.load` reads weights
-alone since 2.6, and Joey's checkpoints hold more. The rest is a matter of versions (requirements-joeynmt.txt).
+Its code runs as it is, but for the model of `search`, which is ours: a linear layer makes its first state, and its
+output layer has a bias. The rest is a matter of versions (requirements-joeynmt.txt) and of the configuration.
 """
 
 import sys
 
 sys.path.append(sys.path.pop(0))  # benchmarks/joeynmt.py, which stands beside this file, is not the peer
 
-import functools
 from pathlib import Path
 from typing import Any
 
-import joeynmt.helpers
 import joeynmt.training
 import sentencepiece
 import torch
 from joeynmt.config import load_config, parse_global_args
+from joeynmt.data import load_data
 from joeynmt.helpers import make_model_dir
-from joeynmt.prediction import predict, prepare
+from joeynmt.model import build_model
+from joeynmt.prediction import predict
 from turns import StepTurns, Turns
 
 SPECIAL = {"unk_id": 0, "pad_id": 1, "bos_id": 2, "eos_id": 3}
@@ -56,29 +56,50 @@ def train(config: str, warm: int, steps: int) -> None:
     joeynmt.training.train(rank=0, world_size=None, cfg=cfg, skip_test=True)
 
 
-def search(config: str, alpha: float, sentences: int) -> None:
-    """The test part, again and again."""
+def handed(args: Any, folder: Path, vocabulary: Any) -> Any:
+    """Joey's model with our weights."""
+    model = build_model(args.model, src_vocab=vocabulary, trg_vocab=vocabulary)
+    decoder = model.decoder
+    decoder.output_layer = torch.nn.Linear(decoder.hidden_size, len(vocabulary))
+    decoder.start = torch.nn.Linear(decoder.hidden_size, 2 * decoder.hidden_size)
+
+    def first(encoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden, cell = decoder.start(encoded).detach().chunk(2, -1)
+        return hidden.tanh()[None], cell[None]
+
+    decoder._init_hidden = first
+    model.load_state_dict(torch.load(folder / "weights.pt"))
+    return model
+
+
+def search(config: str, alpha: float, folder: Path, sentences: int) -> None:
+    """The test part, again and again; the answers are written down."""
     turns, cfg = Turns(), load_config(Path(config))
-    cfg["testing"] |= {"beam_alpha": alpha, "eval_metrics": [], "load_model": Path(cfg["model_dir"]) / "latest.ckpt"}
-    args = parse_global_args(cfg, rank=0, mode="test")
-    model, _, _, test = prepare(args, rank=0, mode="test")
+    for side in ("src", "trg"):
+        kept = {"lang": cfg["data"][side]["lang"], "max_length": -1}
+        cfg["data"][side] = {**kept, "level": "word", "voc_file": str(folder / "tokens.txt")}
+    cfg["data"]["test"] = str(folder / "tokens")
+    cfg["testing"] |= {"beam_alpha": alpha, "eval_metrics": [], "generate_unk": False}
+    args = parse_global_args(cfg, rank=0, mode="train")
+    vocabulary, _, _, _, test = load_data(cfg=args.data, datasets=["test"])
+    model = handed(args, folder, vocabulary)
     test.random_subset, test.indices = -1, list(range(sentences))
+    given = {"device": args.device, "n_gpu": 0, "args": args.test, "autocast": args.autocast}
     while turns.begin():
-        given = {"device": args.device, "n_gpu": 0, "args": args.test, "autocast": args.autocast}
-        _, _, texts, tokens, _, _ = predict(model=model, data=test, normalization="none", **given)
-        turns.count(sentences=len(texts), tokens=sum(map(len, tokens)))
+        tokens = predict(model=model, data=test, normalization="none", **given)[3]
+        turns.count(sentences=len(tokens), tokens=sum(map(len, tokens)))
         turns.end()
+        (folder / "joeynmt.txt").write_text("".join(f"{' '.join(row)}\n" for row in tokens), "utf-8")
 
 
 def main() -> None:
     verb, *given = sys.argv[1:]
-    joeynmt.helpers.torch.load = functools.partial(torch.load, weights_only=False)
     if verb == "pieces":
         pieces(Path(given[0]))
     elif verb == "train":
         train(given[0], int(given[1]), int(given[2]))
     else:
-        search(given[0], float(given[1]), int(given[2]))
+        search(given[0], float(given[1]), Path(given[2]), int(given[3]))
 
 
 if __name__ == "__main__":
