@@ -29,13 +29,14 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 # The benchmarks run each peer in an environment of its own.
-benchmarks: $(INSTALLED) .venv-bench/installed
+benchmarks: $(INSTALLED) .venv-bench/installed .venv-joey/installed
 	$(BIN)/python benchmarks/additive.py
 	$(BIN)/python benchmarks/mechanisms.py
 	$(BIN)/python benchmarks/heads.py
 	$(BIN)/python benchmarks/look.py
 	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/times.py
+	$(BIN)/python benchmarks/joeynmt.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'saccade needs Python 3.11 or newer; this is ' + sys.version.split()[0] + ' (choose one with make PYTHON=...)')"
@@ -48,10 +49,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
 	@touch $@
 
+.venv-joey/installed: benchmarks/requirements-joeynmt.txt constraints.txt
+	$(PYTHON) -m venv .venv-joey
+	.venv-joey/bin/python -m pip install --quiet --disable-pip-version-check $(INDEX) --constraint constraints.txt torch
+	.venv-joey/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/requirements-joeynmt.txt
+	@touch $@
+
 # Pin every dependency of every platform anew.
 constraints:
 	uvx uv@0.13.8 pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.11 \
 	  --constraint constraints.in --no-annotate --custom-compile-command "make constraints" --output-file constraints.txt
 
 clean:
-	rm -rf .venv .venv-bench
+	rm -rf .venv .venv-bench .venv-joey

@@ -15,6 +15,7 @@ from saccade.cli.options import Evaluate
 from saccade.errors import OptionError
 from saccade.runs import Run
 from saccade.tasks.base import Searching, Trained
+from saccade.tasks.devices import calculating
 from saccade.tasks.load import task_in
 
 
@@ -23,7 +24,8 @@ def evaluate(command: Evaluate) -> None:
     task, how = task_in(command.run), manner(command, command.beam)
     names, options = reading(task, Run(command.run), command.columns, command.folder)
     trained = task.load(command.run, device=command.device)
-    scores = asdict(_evaluated(trained, task.files(command.data, names, options), command.beam, how))
+    with calculating(trained.device, command.precision):
+        scores = asdict(_evaluated(trained, task.files(command.data, names, options), command.beam, how))
     if command.png is not None:
         _draw_confusion(scores, command.png)
     if command.json:

@@ -16,6 +16,7 @@ from saccade.data.records import decoded
 from saccade.errors import DataError, OptionError
 from saccade.runs import Run
 from saccade.tasks.base import Trained
+from saccade.tasks.devices import calculating
 from saccade.tasks.load import task_in
 
 _AT_ONCE = 256
@@ -56,7 +57,8 @@ def _standard_input() -> IO[bytes]:
 def _answer(
     trained: Trained[Any], inputs: list[Any], command: Predict, how: decoding.Manner, file: IO[str] | None
 ) -> None:
-    answers = trained.answers(inputs, beam=command.beam, nbest=command.nbest, manner=how)
+    with calculating(trained.device, command.precision):
+        answers = trained.answers(inputs, beam=command.beam, nbest=command.nbest, manner=how)
     for given, found in zip(inputs, answers, strict=True):
         for doubt in trained.doubts(given):
             print(f"saccade: {trained.readable(given)[:60]!r}: {doubt}", file=sys.stderr)

@@ -35,8 +35,8 @@ def stream(command: Predict) -> None:
     asked = command.data or command.columns or command.attention or command.scores
     if asked or (command.beam, command.nbest) != (1, 1):
         raise OptionError("--stream goes without --data, --columns, --beam, --nbest, --scores and --attention")
-    if command.sample or command.length_penalty or command.ensemble:
-        raise OptionError("--stream goes without --sample, --length-penalty and --ensemble")
+    if command.sample or command.length_penalty or command.ensemble or command.precision != "float32":
+        raise OptionError("--stream goes without --sample, --length-penalty, --ensemble and --precision")
     task, run = task_in(command.run), Run(command.run)
     if not isinstance(task, Transcribe):
         raise OptionError(f"--stream is for runs of transcribe; got one of {task.name}")

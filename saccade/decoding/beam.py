@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade.decoding.penalty import Penalty, power
-from saccade.decoding.steps import Hypothesis, Looked, Steps, Symbols, ballasted, begun, best_tokens, rows_of, select
+from saccade.decoding.steps import (
+    LEAST,
+    Hypothesis,
+    Looked,
+    Steps,
+    Symbols,
+    begun,
+    best_continuations,
+    rows_of,
+    select,
+    shares,
+)
 
 Integers = NDArray[np.int64]
 INF = float("inf")
@@ -46,16 +57,37 @@ def beam_search(
     if not limits:
         return []
     memory, state, token = begun(memory, state, len(limits), symbols.start)
+    shared, held = shares(model, memory), len(token)
     while True:
         stepped, batch, rows = model.step(token, memory, state), len(token), search.scores.shape
-        origin, written = search.advance(*best_tokens(stepped, symbols, 2 * beam), symbols.end)
+        # Of the best 2 * beam at most `beam` end, so `beam` remain to go on.
+        going = search.advance(*best_continuations(stepped, symbols, search.scores, 2 * beam), symbols.end)
         search.looked.add(stepped.weights, batch)
         if not len(search.rows):
             return search.answers()
-        index, token = (torch.from_numpy(ballasted(part.ravel())).to(token.device) for part in (origin, written))
+        place, index, token = (torch.from_numpy(part.ravel()).to(token.device) for part in going.at_least(LEAST))
         state = select(stepped.state, index, batch)
-        if search.scores.shape != rows:  # else each beam has the memory of its row already
-            memory = select(memory, index, batch)
+        if search.scores.shape != rows:  # else each row, or each beam, has its memory already
+            memory = select(memory, place if shared else index, held)
+            held = len(place if shared else index)
+
+
+class _Going(NamedTuple):
+    """The beginnings that go on.
+
+    place:  where the row of each stood in the batch before, `[rows]`.
+    origin: which of the batch's beginnings it goes on with, `[rows, beam]`.
+    token:  what it wrote.
+    """
+
+    place: Integers
+    origin: Integers
+    token: Integers
+
+    def at_least(self, count: int) -> "_Going":
+        """The same with the last row repeated until there are so many beginnings."""
+        more = max(0, -(-count // self.token.shape[1]) - len(self.token))
+        return _Going(*(np.concatenate([part, np.repeat(part[-1:], more, 0)]) for part in self))
 
 
 class _Step(NamedTuple):
@@ -97,24 +129,18 @@ class _Beams:
         # The rank that a beginning has to beat, and the largest penalty that it may ever have.
         self.beaten, self.most = np.full(len(limits), -INF), np.array([self.penalty(max(limit, 1)) for limit in limits])
 
-    def advance(self, gains: Tensor, tokens: Tensor, end: int) -> tuple[Integers, Integers]:
-        """Extend every beginning by its best tokens; end some answers, keep the best others, stop the rows that are
-        done. Returns where each beam that goes on came from, as an index into the flattened beginnings, and its token.
+    def advance(self, score: NDArray[Any], origin: Integers, token: Integers, end: int) -> _Going:
+        """Extend the beginnings by what they best go on with, `[rows, candidates]`, best first; end some answers, keep
+        the best others, stop the rows that are done.
         """
-        rows, width, count = *self.scores.shape, gains.shape[-1]
-        added, tokens_of = (part[: rows * width].detach().cpu().numpy() for part in (gains, tokens))
-        totals = (self.scores[..., None] + added.reshape(rows, width, count)).reshape(rows, -1)
-        # Of the best 2 * beam candidates at most `beam` end, so `beam` remain to go on.
-        order = np.argsort(-totals, 1, kind="stable")[:, : 2 * self.beam]
-        score, token = (np.take_along_axis(table, order, 1) for table in (totals, tokens_of.reshape(rows, -1)))
-        origin, ends = order // count, token == end
+        (rows, width), ends = self.scores.shape, token == end
         for row, rank in np.argwhere(ends & (score > -INF)).tolist():
             self._record(row, float(score[row, rank]), int(origin[row, rank]), None)
         self._keep(np.where(ends, -INF, score), origin, token, ends)
         step, running = self.steps[-1], self._running()
         self.rows, self.scores = self.rows[running], self.scores[running]
         origin = np.arange(rows)[:, None] * width + step.origin
-        return origin[running], step.token[running]
+        return _Going(np.flatnonzero(running), origin[running], step.token[running])
 
     def _keep(self, score: NDArray[Any], origin: Integers, token: Integers, ends: NDArray[np.bool_]) -> None:
         """Go on with the best that do not end; where there are too few, dead ones make up the number."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saccade.decoding.steps import Scored, Steps, log_probabilities
+from saccade.decoding.steps import Scored, Steps, log_probabilities, shares
 
 Mix = Callable[[Tensor], Tensor]
 """From the log-probabilities of each model, `[models, batch, vocab]`, to scores `[batch, vocab]`."""
@@ -50,6 +50,10 @@ class Ensemble:
         if not models:
             raise ValueError("models must be at least one; got none")
         self.models, self.mix = tuple(models), mix
+
+    def shares(self, memory: tuple[Any, ...]) -> bool:
+        """Whether the beginnings of a row can read one memory of each model."""
+        return all(shares(model, source) for model, source in zip(self.models, memory, strict=True))
 
     def step(self, token: Tensor, memory: tuple[Any, ...], state: tuple[Any, ...]) -> Scored:
         """Read the previous token `[batch]` and score the next."""

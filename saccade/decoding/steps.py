@@ -1,6 +1,6 @@
 """What a search asks: anything that can take a step, which tokens are its best, and rows chosen from its tensors."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,6 +43,19 @@ class Steps(Protocol):
     def step(self, token: Tensor, memory: Any, state: Any) -> Stepped | Scored: ...
 
 
+@runtime_checkable
+class Sharing(Steps, Protocol):
+    """A decoder that may let several beginnings of an answer read one memory, which is then not copied for each."""
+
+    def shares(self, memory: Any) -> bool:
+        """Whether a step may be given `rows * n` tokens and states with a memory of `rows`: n neighbours read one."""
+
+
+def shares(model: Steps, memory: Any) -> bool:
+    """Whether the beginnings of a row can read one memory."""
+    return isinstance(model, Sharing) and model.shares(memory)
+
+
 class Hypothesis(NamedTuple):
     """One answer of a search.
 
@@ -75,6 +88,21 @@ def best_tokens(stepped: Stepped | Scored, symbols: Symbols, count: int) -> tupl
     return largest(allowed(stepped, symbols), count)
 
 
+def best_continuations(
+    stepped: Stepped | Scored, symbols: Symbols, scores: NDArray[Any], count: int
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each row the `count` best that its beginnings can go on with: the score, which beginning, and the token.
+
+    Args:
+        scores: of the beginnings, `[rows, beam]`; the step may hold more beginnings, which are left out.
+    """
+    gains = allowed(stepped, symbols).detach()
+    added = torch.from_numpy(scores).to(gains.device)
+    total, place = largest_sums(gains[: scores.size].view(*scores.shape, -1), added, count)
+    origin, token = np.divmod(place.cpu().numpy(), gains.shape[-1])
+    return total.cpu().numpy(), origin, token
+
+
 def allowed(stepped: Stepped | Scored, symbols: Symbols) -> Tensor:
     """What each token adds to the score of an answer, -inf for those that are never written."""
     scores = log_probabilities(stepped)
@@ -87,22 +115,34 @@ def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """`x.topk(count)` of `[batch, vocab]`, or of all where there are fewer: the largest numbers of each row, and where
     they stand.
 
-    On the CPU of a large vocabulary only the pieces with the `count` largest maxima are searched, which hold them all.
-
     >>> values, place = largest(torch.arange(5000.0)[None] % 4999, 2)
     >>> values.tolist(), place.tolist()
     ([[4998.0, 4997.0]], [[4998, 4997]])
     """
-    count = min(count, x.shape[-1])
-    pieces = x.shape[-1] // _PIECE
-    if x.device.type != "cpu" or pieces < 4 * count:
-        values, place = x.topk(count, -1)
+    return largest_sums(x[:, None], x.new_zeros(len(x), 1), count)
+
+
+def largest_sums(x: Tensor, added: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`(x + added[..., None]).flatten(1).topk(count)` of `[batch, beam, vocab]` and `[batch, beam]`, or of all where
+    there are fewer.
+
+    On the CPU of a large vocabulary only the pieces with the `count` largest maxima are searched, which hold them all.
+    """
+    beam, vocab = x.shape[1:]
+    count, pieces = min(count, beam * vocab), vocab // _PIECE
+    if x.device.type != "cpu" or beam * pieces < 4 * count:
+        values, place = (x + added[..., None]).flatten(1).topk(count, -1)
         return values, place
     whole = pieces * _PIECE
-    best = x[:, :whole].reshape(len(x), pieces, _PIECE).amax(-1).topk(count, -1, sorted=False).indices
-    place = (_PIECE * best[..., None] + torch.arange(_PIECE)).flatten(1)
-    place = torch.cat([place, torch.arange(whole, x.shape[-1]).expand(len(x), -1)], 1)
-    values, order = x.gather(1, place).topk(count, -1)
+    maxima = x[..., :whole].unflatten(-1, (pieces, _PIECE)).amax(-1) + added[..., None]
+    best = maxima.flatten(1).topk(count, -1, sorted=False).indices
+    first = best // pieces * vocab + best % pieces * _PIECE
+    place = (first[..., None] + torch.arange(_PIECE)).flatten(1)
+    if whole < vocab:
+        rest = torch.arange(beam)[:, None] * vocab + torch.arange(whole, vocab)
+        place = torch.cat([place, rest.flatten().expand(len(x), -1)], 1)
+    sums = x.flatten(1).gather(1, place) + added.gather(1, place // vocab)
+    values, order = sums.topk(count, -1)
     return values, place.gather(1, order)
 
 

@@ -205,8 +205,14 @@ class RecurrentDecoder(nn.Module):
         hidden, cell = start.split([self.config.hidden, self.cells.cell_dim], -1)
         return CellState(torch.tanh(hidden), cell)
 
+    def shares(self, source: Source) -> bool:
+        """Whether several beginnings can read one source: where nothing is carried from one reading to the next."""
+        return source.copy is None and self.attention.heads is None and self.attention.initial(source.memory) is None
+
     def step(self, token: Int[Tensor, " batch"], source: Source, state: DecoderState) -> Step:
-        """Read the previous token `[batch]` and predict the next."""
+        """Read the previous token `[batch]` and predict the next. If the source `shares`, `n` neighbours may read each
+        of its rows: it then has `batch / n` of them.
+        """
         embedded = self._embed(token)
         if isinstance(self.cells, StackedRecurrence):
             run = self._at_once(embedded[:, None], source.memory, state, need_weights=True)
@@ -297,20 +303,38 @@ class RecurrentDecoder(nn.Module):
         """A step of a decoder whose cell reads what came of the memory."""
         if self.config.attend == "before":
             query = state.cells.hidden[:, -1]
-            context, weights, after = self.attention.read(query, memory, state.attention, need_weights=need_weights)
+            context, weights, after = self._look(query, memory, state.attention, need_weights=need_weights)
             output, cells = self.cells(context, state.cells, ahead=ahead, masks=drawn.between)
-            return _Steps(output, context, embedded, dense(weights), DecoderState(cells, after))
+            return _Steps(output, context, embedded, weights, DecoderState(cells, after))
         output, cells = self.cells(state.fed, state.cells, ahead=ahead, masks=drawn.between)
-        context, weights, after = self.attention.read(output, memory, state.attention, need_weights=need_weights)
+        context, weights, after = self._look(output, memory, state.attention, need_weights=need_weights)
         vector = self._attentional(output, context)
         vector = self.dropout(vector) if drawn.vector is None else vector * drawn.vector
-        return _Steps(output, context, embedded, dense(weights), DecoderState(cells, after, vector), vector)
+        return _Steps(output, context, embedded, weights, DecoderState(cells, after, vector), vector)
 
     def _at_once(self, embedded: Tensor, memory: Memory, state: DecoderState, *, need_weights: bool) -> _Steps:
         """Steps of a decoder that attends after its cell: `[batch, step, embedding]`."""
         output, cells = self.cells(embedded, state.cells)
-        context, weights, after = self.attention.read(output, memory, state.attention, need_weights=need_weights)
-        return _Steps(output, context, embedded, dense(weights), DecoderState(cells, after))
+        context, weights, after = self._look(output, memory, state.attention, need_weights=need_weights)
+        return _Steps(output, context, embedded, weights, DecoderState(cells, after))
+
+    def _look(
+        self, query: Tensor, memory: Memory, state: Any, *, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None, Any]:
+        """Context, weights over every slot, and the mechanism's next state; neighbours that share a row of the memory
+        are queries of one reading.
+        """
+        rows = len(memory.value)
+        asked = query if len(query) == rows else query.reshape(rows, -1, query.shape[-1])
+        context, weights, after = self.attention.read(asked, memory, state, need_weights=need_weights)
+        shown = dense(weights)
+        if asked is query:
+            return context, shown, after
+        context, shown = (
+            None if part is None else part.reshape(*query.shape[:-1], part.shape[-1]) for part in (context, shown)
+        )
+        assert context is not None
+        return context, shown, after
 
     def _attentional(self, output: Tensor, context: Tensor) -> Tensor:
         """`tanh(C [s_i; c_i])`."""

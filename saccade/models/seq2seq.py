@@ -152,6 +152,10 @@ class Seq2Seq(nn.Module):
             return self.decoder.begin(encoded.states, mask)
         return self.decoder.begin(encoded.states, mask, encoded.summary, copy)
 
+    def shares(self, source: Any) -> bool:
+        """Whether several beginnings of a search can read one source; see `RecurrentDecoder.step`."""
+        return isinstance(self.decoder, RecurrentDecoder) and self.decoder.shares(source)
+
     def step(self, token: Int[Tensor, " batch"], source: Any, state: Any) -> Step:
         """Read the previous token `[batch]` and predict the next."""
         return self.decoder.step(token, source, state)

@@ -108,6 +108,10 @@ class Writer(nn.Module, ABC):
             forced = self.decoder(target, read.source, read.state, need_weights=need_weights)
         return Written(forced, read.ctc, read.lengths)
 
+    def shares(self, source: Any) -> bool:
+        """Whether several beginnings of a search can read one source; see `RecurrentDecoder.step`."""
+        return isinstance(self.decoder, RecurrentDecoder) and self.decoder.shares(source)
+
     def step(self, token: Int[Tensor, " batch"], source: Any, state: Any) -> Any:
         """One step of the decoder, for a search."""
         assert self.decoder is not None

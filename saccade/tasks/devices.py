@@ -1,4 +1,4 @@
-"""Where a model runs."""
+"""Where a model runs, and in what it calculates."""
 
 import torch
 
@@ -21,3 +21,13 @@ def pick_device(name: str) -> torch.device:
         have = ", ".join(kind for kind, there in present.items() if there)
         raise OptionError(f"--device must be auto or one that is here ({have}); got {name}")
     return torch.device(name)
+
+
+def calculating(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which products are calculated in float32 or bfloat16.
+
+    >>> with calculating(torch.device("cpu"), "bfloat16"):
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.bfloat16
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

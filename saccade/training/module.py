@@ -14,6 +14,7 @@ from saccade.data.corpus import Corpus
 from saccade.data.schedule import Epochs
 from saccade.tasks.base import Figures, Learner
 from saccade.tasks.course import Course
+from saccade.tasks.devices import calculating
 from saccade.training.schedules import learning_rate_factor
 from saccade.training.together import ALONE, Place, Together
 
@@ -164,7 +165,7 @@ class TrainingModule(pl.LightningModule):
 
     def _precision(self) -> torch.autocast:
         # Not Lightning's own: with it gradients are not clipped where the optimizer is fused.
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
+        return calculating(self.device, self.options.precision)
 
     def weights(self) -> dict[str, Tensor]:
         """The weights of the model."""

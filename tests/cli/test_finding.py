@@ -106,6 +106,20 @@ def test_what_cannot_be_asked_is_one_line(ask, run_folder, digits, options, mess
         assert error.startswith(f"saccade: {message}")
 
 
+def test_answers_in_bfloat16(ask, run_folder, tag_run, digits):
+    """Close to those in float32, and not the same."""
+    plain, rough = (
+        ask("predict", run_folder, "123", "45", "--beam", 3, "--scores", "--precision", precision)[1]
+        for precision in ("float32", "bfloat16")
+    )
+    assert rough != plain
+    for line, other in zip(plain, rough, strict=True):
+        assert float(line.split("\t")[1]) == pytest.approx(float(other.split("\t")[1]), abs=0.5)
+    for command in (("predict", tag_run, "Ann sleeps"), ("evaluate", run_folder, "--data", digits, "--json")):
+        status, lines, _ = ask(*command, "--precision", "bfloat16")
+        assert (status, len(lines)) == (0, 1)
+
+
 def test_measures_are_of_what_is_asked(ask, run_folder, digits):
     translate, data = load(run_folder), ("evaluate", run_folder, "--data", digits, "--json")
     _, lines, _ = ask(*data, "--sample", "--temperature", 4)

@@ -9,7 +9,7 @@ from torch import Tensor
 from toys import BANNED, END, ROWS, START, SYMBOLS, Toy, begin, every_answer, replay
 
 from saccade.decoding import Hypothesis, Penalty, Scored, Steps, Symbols, beam_search, greedy, power, wu
-from saccade.decoding.steps import largest
+from saccade.decoding.steps import largest, largest_sums
 
 
 def same(one: Hypothesis, other: Hypothesis) -> None:
@@ -226,3 +226,13 @@ def test_the_largest_are_those_of_topk(vocab, count):
     values, place = largest(x, count)
     torch.testing.assert_close(values, x.topk(min(count, vocab), -1).values, rtol=0, atol=0)
     torch.testing.assert_close(x.gather(1, place), values, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("beam", "vocab", "count"), [(3, 5, 9), (5, 300, 10), (2, 4099, 4), (5, 4096, 10), (2, 3, 9)])
+def test_the_largest_sums_are_those_of_topk(beam, vocab, count):
+    x, added = torch.randn(7, beam, vocab), torch.randn(7, beam)
+    x[0], x[1, :, 5:], added[2, 1:] = -inf, -inf, -inf
+    sums = (x + added[..., None]).flatten(1)
+    values, place = largest_sums(x, added, count)
+    torch.testing.assert_close(values, sums.topk(min(count, beam * vocab), -1).values, rtol=0, atol=0)
+    torch.testing.assert_close(sums.gather(1, place), values, rtol=0, atol=0)

@@ -1,0 +1,158 @@
+"""A recurrent translator beside Joey NMT 2.3: target tokens a second in training, sentences a second in search.
+
+usage: python benchmarks/joeynmt.py [--data multi30k] [--config FILE.yaml] [--joeynmt PYTHON] [--threads 2,1]
+
+Multi30k German to English, in turns: us in float32, us in bfloat16, Joey, and again. Figures are medians of turns. The
+model of the configuration: LSTM 256 in both directions, LSTM 512, additive attention of 512 units after the cell, input
+feeding, embeddings of 256, untied, dropout 0.3, label smoothing 0.1, 8,000 byte pairs of both sides, 64 sentences a
+step. Ours is the same, `--attend after --feed input`, but for this:
+
+- Joey begins with the encoder's last states; ours with a linear layer of them, W h.
+- Joey drops of what the cell reads and of [s; c]; ours of E y and of the attentional vector.
+- Joey's attentional layer has a bias and its output layer none; ours the other way round.
+- Joey's steps are of any 64 sentences, and it predicts at padding too; ours are of like length, and only where a token
+  is. Adam at a constant rate there, AdamW here, whose weights are also averaged.
+- Each has byte pairs that it learned itself, so sentences a second stand beside tokens a second.
+
+A turn of training is so many steps of one epoch, after some that nobody measures, by one clock: from the beginning of
+the first step to the beginning of the one after the last. The models at the end of the epoch then answer the test part
+with a beam of 5, 64 sentences together, at most 60 tokens, without a penalty of length and with Wu's of 1. Seconds are
+those of the clock, and those that the process worked, which a busy machine changes less. Writes JSON and prints a
+table.
+"""
+
+import argparse
+import gzip
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+from turns import Contestant, medians
+
+HERE = Path(__file__).parent
+SHARED = HERE.parents[1] / "shared"
+TEST = "test_2016_flickr"
+PRECISIONS = ("float32", "bfloat16")
+GOALS = {"training": 3, "search": 5}
+EPOCH = 453
+"""Steps of 64 sentences in 29,000."""
+Rows = dict[str, list[dict[str, float]]]
+
+
+def unpacked(data: Path, folder: Path) -> None:
+    """The files as Joey reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "val", TEST):
+        for side in ("de", "en"):
+            (folder / f"{part}.{side}").write_bytes(gzip.decompress((data / f"{part}.{side}.gz").read_bytes()))
+
+
+def configured(config: Path, folder: Path, work: Path) -> Path:
+    """Joey's configuration with the files of this folder, and a folder of its own to write to."""
+    text = re.sub(r'"data/', f'"{folder}/', config.read_text("utf-8"))
+    written = work / "joeynmt.yaml"
+    written.write_text(re.sub(r'model_dir: ".*"', f'model_dir: "{work / "joeynmt"}"', text), "utf-8")
+    return written
+
+
+def in_turns(commands: dict[str, list[Any]], threads: int, rounds: int, *, finish: bool = False) -> Rows:
+    """So many turns of each; then each goes on to its end, where that is asked for, one after the other."""
+    contestants = {name: Contestant(command, threads) for name, command in commands.items()}
+    turns: Rows = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            turns[name].append(contestant())
+            print(threads, name, turns[name][-1], file=sys.stderr, flush=True)
+    for contestant in contestants.values():
+        contestant.finish() if finish else contestant.stop()
+    return turns
+
+
+def judged(turns: Rows, counted: list[str], goal: float) -> dict[str, Any]:
+    """Medians of each, and how many times Joey's ours are."""
+    rates = {name: {what: medians(some, what) for what in counted} for name, some in turns.items()}
+    peer = rates["joeynmt"]
+    ratio = {
+        name: {what: {clock: rates[name][what][clock] / peer[what][clock] for clock in peer[what]} for what in counted}
+        for name in PRECISIONS
+    }
+    met = {name: ratio[name][counted[0]]["seconds"] >= goal for name in PRECISIONS}
+    length = {name: some[0]["tokens"] / some[0]["sentences"] for name, some in turns.items()}
+    return {"rates": rates, "ratio": ratio, "goal": goal, "met": met, "tokens_a_sentence": length, "turns": turns}
+
+
+def table(results: dict[str, Any]) -> str:
+    """Ratios and rates, in Markdown."""
+    lines = ["| | threads | Joey NMT | float32 | bfloat16 | goal | times in float32 | in bfloat16 |", "|" + "---|" * 8]
+    for title, what in (("training", "tokens"), ("search", "sentences"), ("search, penalty of 1", "sentences")):
+        for threads, row in results[title].items():
+            rates = " | ".join(f"{row['rates'][name][what]['seconds']:,.0f}" for name in ("joeynmt", *PRECISIONS))
+            times = " | ".join(f"{row['ratio'][name][what]['seconds']:.2f} ×" for name in PRECISIONS)
+            lines.append(f"| {title}, {what} a second | {threads} | {rates} | {row['goal']} × | {times} |")
+    return "\n".join(lines)
+
+
+def training(python: Path, config: Path, work: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Training in turns; with the first number of threads to its end, and the models stay."""
+    peer, mine, warm, steps = HERE / "joeynmt_peer.py", HERE / "joeynmt_ours.py", options.warm, options.steps
+    finish = threads == options.threads[0]
+    commands: dict[str, list[Any]] = {}
+    for name in PRECISIONS:
+        run = work / (name if finish else f"{name}-{threads}")
+        commands[name] = [sys.executable, mine, "train", work / "data", run, name, warm, steps]
+    commands["joeynmt"] = [python, peer, "train", config, warm, steps]
+    return judged(
+        in_turns(commands, threads, options.rounds, finish=finish), ["tokens", "sentences"], GOALS["training"]
+    )
+
+
+def search(
+    python: Path, config: Path, work: Path, threads: int, alpha: float, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Search in turns, ours with the model that was trained in float32."""
+    peer, mine, some = HERE / "joeynmt_peer.py", HERE / "joeynmt_ours.py", options.sentences
+    file = work / "data" / f"{TEST}.de"
+    commands: dict[str, list[Any]] = {
+        name: [sys.executable, mine, "search", work / "float32", name, alpha, file, some] for name in PRECISIONS
+    }
+    commands["joeynmt"] = [python, peer, "search", config, alpha, some]
+    return judged(in_turns(commands, threads, options.search_rounds), ["sentences", "tokens"], GOALS["search"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=SHARED / "data" / "multi30k")
+    parser.add_argument("--config", type=Path, default=SHARED / "peers" / "joeynmt-multi30k-rnn.yaml")
+    parser.add_argument("--joeynmt", type=Path, default=HERE.parent / ".venv-joey" / "bin" / "python")
+    parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--warm", type=int, default=20, help="steps that nobody measures")
+    parser.add_argument("--steps", type=int, default=50, help="steps of a turn")
+    parser.add_argument("--search-rounds", type=int, default=5)
+    parser.add_argument("--sentences", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "joeynmt.json")
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "joeynmt", help="a folder for data and models")
+    options = parser.parse_args()
+    if not options.joeynmt.is_file():
+        sys.exit(f"{options.joeynmt}: expected the Python of the peer's environment (make benchmarks makes it)")
+    if options.warm + options.rounds * options.steps >= EPOCH:
+        sys.exit(f"--warm and --rounds times --steps must be within an epoch of {EPOCH} steps")
+    unpacked(options.data, options.work / "data")
+    config = configured(options.config, (options.work / "data").resolve(), options.work.resolve())
+    subprocess.run([options.joeynmt, HERE / "joeynmt_peer.py", "pieces", options.work / "data"], check=True)
+    given = options.joeynmt, config, options.work
+    results: dict[str, Any] = provenance()
+    results["training"] = {n: training(*given, n, options) for n in options.threads}
+    results["search"] = {n: search(*given, n, 0.0, options) for n in options.threads}
+    results["search, penalty of 1"] = {n: search(*given, n, 1.0, options) for n in options.threads}
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
