@@ -75,7 +75,8 @@ class CTranslate2(Exported):
         for row, question in enumerate(questions):
             length = len(question.ids)
             if self.positions and length > self.positions:
-                raise DataError(f"expected an input of at most {self.positions} tokens, exported places; got {length}")
+                limit = f"at most {self.positions} tokens, to which its places were exported"
+                raise DataError(f"expected an input of {limit}; got {length}")
             limit = self._limit(length)
             rows.setdefault(min(limit, self.positions) if self.positions else limit, []).append(row)
         return rows

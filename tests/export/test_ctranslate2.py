@@ -5,33 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from untrained import ASKED, HALVES, TEXTS, untrained
 
 from saccade import decoding
 from saccade.data import tokens
-from saccade.data.paircorpus import Vocabularies
 from saccade.errors import DataError, ExportError, OptionError
 from saccade.export.ctranslate2 import CTranslate2, refuse, save
 from saccade.tasks.translate.options import TranslateOptions
-from saccade.tasks.translate.translator import Longest, Translator, new_model
+from saccade.tasks.translate.translator import Translator
 
 pytest.importorskip("ctranslate2", reason="needs CTranslate2: pip install 'saccade[export]'")
-
-TEXTS = ["abc def ghij", "hello world, how are you", "a", "zebra crossings in town of xylo and q"]
-ASKED = [*TEXTS, "", "zz Q?", "a b c d e f g h i j k l m n o p", "   "]
-LONGEST = Longest(20, 15)
-HALVES = {"encoder": "transformer", "decoder": "transformer", "level": "char", "hidden": 32, "layers": 2}
-
-
-def made(options: TranslateOptions) -> Translator:
-    """An untrained translator whose answers differ from text to text."""
-    torch.manual_seed(3)
-    one = tokens.learn(TEXTS, "char")
-    sides = Vocabularies(one, one if options.tied == "all" else tokens.learn(reversed(TEXTS[:2]), "char"))
-    model = new_model(options, sides)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(0.1 * torch.randn_like(weight)) if weight.dim() == 1 else weight.mul_(2.0)
-    return Translator(model, sides, LONGEST)
 
 
 def exported(translator: Translator, folder, positions: int = 200) -> CTranslate2:
@@ -46,7 +29,7 @@ def exported(translator: Translator, folder, positions: int = 200) -> CTranslate
 @pytest.mark.parametrize("norm", ["first", "last"])
 def test_every_shape_writes_the_same(norm, positions, shared, tied, tmp_path):
     shape = {"norm": norm, "positions": positions, "shared_heads": shared, "tied": tied}
-    own = made(TranslateOptions(**HALVES, **shape))
+    own = untrained(TranslateOptions(**HALVES, **shape))
     other = exported(own, tmp_path)
     expected, found = own.answer(ASKED), other.answer(ASKED)
     assert len({answer.target for (answer,) in expected}) > 3
@@ -61,7 +44,7 @@ def test_every_shape_writes_the_same(norm, positions, shared, tied, tmp_path):
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> tuple[Translator, CTranslate2]:
     """A translator that gives what is never written no probability, so that scores can be compared; and its export."""
-    own = made(TranslateOptions(**HALVES, feedforward=24))
+    own = untrained(TranslateOptions(**HALVES, feedforward=24))
     with torch.no_grad():
         own.model.decoder.output.bias[[tokens.PAD, tokens.START, tokens.UNKNOWN]] = -1e4
     return own, exported(own, tmp_path_factory.mktemp("exported"))
@@ -91,7 +74,7 @@ def test_a_beam_gives_answers_with_the_scores_that_the_model_gives_them(pair):
 
 def test_what_it_has_not_is_said(pair):
     _, other = pair
-    with pytest.raises(OptionError, match="--penalty must be power with --engine ctranslate2.*; got wu"):
+    with pytest.raises(OptionError, match=r"--penalty must be power with --engine ctranslate2.*; got wu"):
         other.answer(TEXTS, beam=3, manner=decoding.Manner(penalty=decoding.wu(0.6)))
     with pytest.raises(OptionError, match="--sample draws as our own engine draws; got --engine ctranslate2"):
         other.answer(TEXTS, manner=decoding.Manner(sampling=decoding.Sampling()))
@@ -102,13 +85,13 @@ def test_what_it_has_not_is_said(pair):
 
 
 def test_places_have_an_end_and_answers_stop_there(tmp_path):
-    own = made(TranslateOptions(**HALVES))
-    other = exported(own, tmp_path, positions=24)
+    own = untrained(TranslateOptions(**HALVES))
+    other = exported(own, tmp_path, positions=12)
     (mine,), (its,) = own.answer(["hello"])[0], other.answer(["hello"])[0]
-    assert len(mine.target) == 31, "it was to be cut at its limit"
-    assert its.target == mine.target[:24]
-    with pytest.raises(DataError, match="expected an input of at most 24 tokens, .*; got 26"):
-        other.answer(["hello " * 4 + "z"])
+    assert len(mine.target) == 19, "it was to be cut"
+    assert its.target == mine.target[:12]
+    with pytest.raises(DataError, match=r"expected an input of at most 12 tokens, .*; got 14"):
+        other.answer(["hello hello z"])
 
 
 REFUSED = {
@@ -122,7 +105,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("said", REFUSED)
 def test_refused_by_name(said, tmp_path):
-    own = made(replace(TranslateOptions(**HALVES), **REFUSED[said]))
+    own = untrained(replace(TranslateOptions(**HALVES), **REFUSED[said]))
     with pytest.raises(ExportError) as refused:
         save(own.model, own.vocabularies, 200, tmp_path)
     assert said in str(refused.value)
@@ -131,6 +114,6 @@ def test_refused_by_name(said, tmp_path):
 
 
 def test_copying_is_refused_with_its_decoder():
-    copying = made(TranslateOptions(level="char", hidden=8, embedding=4, copy=True, encoder="transformer"))
+    copying = untrained(TranslateOptions(level="char", hidden=8, embedding=4, copy=True, encoder="transformer"))
     with pytest.raises(ExportError, match="got --decoder lstm"):
         refuse(copying.model.config)
