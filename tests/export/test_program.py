@@ -17,12 +17,12 @@ from saccade.tasks.translate.options import TranslateOptions
 
 RECURRENT = {"level": "char", "embedding": 6, "hidden": 10}
 KINDS = {
-    "recurrent": {**RECURRENT, "layers": 2},
-    "transformer": {**HALVES, "hidden": 12, "shared_heads": 2},
+    "recurrent": RECURRENT,
+    "transformer": {**HALVES, "hidden": 12, "layers": 1, "shared_heads": 2},
 }
 OTHERS = {
     "luong": {**RECURRENT, "encoder": "gru", "decoder": "gru", "attend": "after", "attention": "general"},
-    "fed": {**RECURRENT, "attend": "after", "feed": "input", "tied": "target", "embedding": 10},
+    "fed": {**RECURRENT, "layers": 2, "attend": "after", "feed": "input", "tied": "target", "embedding": 10},
     "copying": {**RECURRENT, "copy": True},
     "nothing": {**RECURRENT, "attention": "none"},
     "window": {**RECURRENT, "attention": "general+local-p", "half_width": 3},
