@@ -1,38 +1,39 @@
-"""Translators whose halves are both Transformers, as models of CTranslate2."""
+"""Translators whose halves are both Transformers, run by CTranslate2."""
 
 from collections.abc import Sequence
-from importlib import import_module
 from math import isclose, log2
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from torch import nn
 
 from saccade import decoding
-from saccade.attention.multihead import MultiHeadAttention
 from saccade.data import tokens
 from saccade.data.paircorpus import Vocabularies
-from saccade.data.tokens import Vocabulary
-from saccade.errors import DataError, ExportError, MissingExtraError, OptionError
+from saccade.errors import DataError, OptionError, RunError
+from saccade.export.spec import library, names
 from saccade.export.translator import Exported
-from saccade.layers.placed import PlacedEncoder
-from saccade.layers.positions import LearnedPositions, SinusoidalPositions
-from saccade.layers.sublayers import FeedForward
-from saccade.layers.transformer import TransformerDecoderLayer, TransformerEncoderLayer
-from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
-from saccade.models.transformerdecoder import TransformerWriter
 from saccade.tasks.translate.translator import Longest, Question
 
-_NAMED = {"alibi": "ALiBi", "buckets": "buckets of distances (T5)", "relative": "relative vectors (Shaw)"}
 _BANNED = [[tokens.SPECIAL[identity]] for identity in (tokens.PAD, tokens.START, tokens.UNKNOWN)]
+
+
+class _One(NamedTuple):
+    """An answer, and whether it ended by itself."""
+
+    ended: bool
+    hypothesis: decoding.Hypothesis
+
+
+_Found: TypeAlias = list[_One]
 
 
 class CTranslate2(Exported):
     """A translator that CTranslate2 runs.
 
     What is never written is taken out before probabilities are made, not after, so that scores are a little higher
-    than our own where a model gives such tokens any probability. Beams end as CTranslate2 ends them.
+    than our own where a model gives such tokens any probability. Beams end as CTranslate2 ends them, and answers that
+    are cut at the limit stand behind those that ended.
 
     Args:
         folder: what `save` wrote.
@@ -42,32 +43,59 @@ class CTranslate2(Exported):
     def __init__(self, folder: Path, vocabularies: Vocabularies, longest: Longest, *, positions: int):
         super().__init__("ctranslate2", vocabularies, longest)
         self.positions, threads = positions, torch.get_num_threads()
-        self._model = library().Translator(str(folder), device="cpu", intra_threads=threads)
-        self._names = _names(vocabularies.source)
-        self._ids = {name: identity for identity, name in enumerate(_names(vocabularies.target))}
+        try:
+            self._model = library().Translator(str(folder), device="cpu", intra_threads=threads)
+        except (RuntimeError, ValueError) as error:
+            raise RunError(f"{folder}: expected a model of CTranslate2; got {str(error).splitlines()[0]}") from None
+        self._names = names(vocabularies.source)
+        self._ids = {name: identity for identity, name in enumerate(names(vocabularies.target))}
 
     def _search(
         self, questions: list[Question], beam: int, nbest: int, manner: decoding.Manner
     ) -> list[list[decoding.Hypothesis]]:
         if manner.sampling is not None:
             raise OptionError("--sample draws as our own engine draws; got --engine ctranslate2")
-        alpha, found = exponent(manner.penalty), {}
+        alpha, width = exponent(manner.penalty), max(beam, nbest)
+        found: dict[int, _Found] = {}
         for limit, rows in self._by_limit(questions).items():
-            results = self._model.translate_batch(
-                [[self._names[identity] for identity in questions[row].ids] for row in rows],
-                beam_size=max(beam, nbest),
-                num_hypotheses=nbest,
-                length_penalty=alpha,
-                suppress_sequences=_BANNED,
-                max_input_length=0,
-                max_decoding_length=limit,
-                min_decoding_length=0,
-                return_scores=True,
-                return_attention=True,
-                return_end_token=True,
+            asked = {row: [self._names[identity] for identity in questions[row].ids] for row in rows}
+            some = self._asked(asked, limit, width, nbest, alpha)
+            # Where the best is cut, another that ended may stand behind it.
+            cut = {row: asked[row] for row in rows if width > nbest and not all(one.ended for one in some[row])}
+            found |= some | (self._asked(cut, limit, width, width, alpha) if cut else {})
+        ordered = (sorted(found[row], key=lambda one: not one.ended) for row in range(len(questions)))
+        return [[one.hypothesis for one in some[:nbest]] for some in ordered]
+
+    def _asked(
+        self, questions: dict[int, list[str]], limit: int, beam: int, nbest: int, alpha: float
+    ) -> dict[int, _Found]:
+        """What CTranslate2 finds for some questions."""
+        results = self._model.translate_batch(
+            list(questions.values()),
+            beam_size=beam,
+            num_hypotheses=nbest,
+            length_penalty=alpha,
+            suppress_sequences=_BANNED,
+            max_input_length=0,
+            max_decoding_length=limit,
+            min_decoding_length=0,
+            return_scores=True,
+            return_attention=True,
+            return_end_token=True,
+        )
+        return {row: self._found(result, alpha) for row, result in zip(questions, results, strict=True)}
+
+    def _found(self, result: Any, alpha: float) -> _Found:
+        """The answers to one question as CTranslate2 ranks them."""
+        found = []
+        for said, rank, looked in zip(result.hypotheses, result.scores, result.attention, strict=True):
+            written = [self._ids[name] for name in said]
+            ended = written[-1:] == [tokens.END]
+            whole = decoding.Hypothesis(
+                written[:-1] if ended else written, rank * len(written) ** alpha, torch.tensor(looked)
             )
-            found.update(zip(rows, results, strict=True))
-        return [_hypotheses(found[row], self._ids, alpha) for row in range(len(questions))]
+            found.append(_One(ended, whole))
+        return found
 
     def _by_limit(self, questions: Sequence[Question]) -> dict[int, list[int]]:
         """Which questions may have answers of so many tokens: one call knows but one limit."""
@@ -80,17 +108,6 @@ class CTranslate2(Exported):
             limit = self._limit(length)
             rows.setdefault(min(limit, self.positions) if self.positions else limit, []).append(row)
         return rows
-
-
-def _hypotheses(result: Any, ids: dict[str, int], alpha: float) -> list[decoding.Hypothesis]:
-    """The answers to one question, best first."""
-    found = []
-    for names, score, looked in zip(result.hypotheses, result.scores, result.attention, strict=True):
-        written = [ids[name] for name in names]
-        whole = score * len(written) ** alpha
-        ended = written[-1:] == [tokens.END]
-        found.append(decoding.Hypothesis(written[: len(written) - ended], whole, torch.tensor(looked)))
-    return found
 
 
 def exponent(penalty: decoding.Penalty | None) -> float:
@@ -108,135 +125,3 @@ def exponent(penalty: decoding.Penalty | None) -> float:
     if not isclose(penalty(7), 7**alpha):
         raise OptionError("--penalty must be power with --engine ctranslate2, which has no other; got wu")
     return alpha
-
-
-def refuse(config: Seq2SeqConfig) -> None:
-    """Refuse a model that CTranslate2 cannot express.
-
-    Raises:
-        ExportError: naming the first part that it has not.
-    """
-    halves = {"encoder": config.encoder, "decoder": config.decoder}
-    for name, half in halves.items():
-        if half != "transformer":
-            raise ExportError(f"--to ctranslate2 needs Transformers on both sides; got --{name} {half}")
-    if config.positions in _NAMED:
-        known = "sinusoidal, learned or rotary positions"
-        raise ExportError(f"--to ctranslate2 needs {known}; got {_NAMED[config.positions]}")
-
-
-def save(model: Seq2Seq, vocabularies: Vocabularies, positions: int, folder: Path) -> None:
-    """Write a model as CTranslate2 reads it: `model.bin`, `config.json` and the vocabularies.
-
-    Args:
-        positions: how many places there are to be, where positions are added to the input.
-
-    Raises:
-        ExportError: a model that CTranslate2 cannot express.
-        MissingExtraError: CTranslate2 is not installed.
-    """
-    refuse(model.config)
-    spec = _spec(model, positions)
-    for side, register in (("source", spec.register_source_vocabulary), ("target", spec.register_target_vocabulary)):
-        register(_names(getattr(vocabularies, side)))
-    spec.config.layer_norm_epsilon = _epsilon(model)
-    spec.config.decoder_start_token = tokens.SPECIAL[tokens.START]
-    spec.validate()
-    spec.optimize()
-    spec.save(str(folder))
-
-
-def library() -> Any:
-    """CTranslate2, where it is installed.
-
-    Raises:
-        MissingExtraError: it is not.
-    """
-    try:
-        return import_module("ctranslate2")
-    except ModuleNotFoundError:
-        raise MissingExtraError("ctranslate2", "export") from None
-
-
-def _names(vocabulary: Vocabulary) -> list[str]:
-    return [str(vocabulary.tokenizer.id_to_token(identity)) for identity in range(vocabulary.size)]
-
-
-def _epsilon(model: Seq2Seq) -> float:
-    return next(float(part.eps) for part in model.modules() if isinstance(part, nn.LayerNorm))
-
-
-def _spec(model: Seq2Seq, positions: int) -> Any:
-    """CTranslate2's description of a model, with its weights."""
-    library()
-    specs, shape = import_module("ctranslate2.specs.transformer_spec"), model.config.stack
-    given: dict[str, Any] = {"pre_norm": shape.norm == "first"}
-    if shape.shared_heads not in (0, shape.heads):
-        given["num_heads_kv"] = shape.shared_heads
-    if shape.positions == "rotary":
-        given |= {"rotary_dim": shape.dim // shape.heads, "rotary_interleave": False}
-    spec = specs.TransformerSpec(
-        specs.TransformerEncoderSpec(shape.layers, shape.heads, **given),
-        specs.TransformerDecoderSpec(shape.layers, shape.heads, alignment_heads=shape.heads, **given),
-    )
-    encoder, decoder = model.encoder, model.decoder
-    assert isinstance(encoder, PlacedEncoder)
-    assert isinstance(decoder, TransformerWriter)
-    _embed(spec.encoder, spec.encoder.embeddings[0], model.source_embedding, encoder.positions, positions)
-    _embed(spec.decoder, spec.decoder.embeddings, decoder.embedding, decoder.positions, positions)
-    for part, stack in ((spec.encoder, encoder.stack), (spec.decoder, decoder.stack)):
-        for layer_spec, layer in zip(part.layer, stack.layers, strict=True):
-            _layer(layer_spec, layer)
-        if isinstance(stack.norm, nn.LayerNorm):
-            _norm(part.layer_norm, stack.norm)
-    _linear(spec.decoder.projection, decoder.output)
-    return spec
-
-
-def _embed(
-    spec: Any,
-    embeddings: Any,
-    table: nn.Embedding,
-    added: SinusoidalPositions | LearnedPositions | None,
-    positions: int,
-) -> None:
-    """The embeddings of a half, and what is added to them at each place."""
-    embeddings.weight = table.weight.detach()
-    if added is not None:
-        spec.position_encodings.encodings = added(torch.zeros(1, positions, table.embedding_dim))[0].detach()
-
-
-def _layer(spec: Any, layer: TransformerEncoderLayer | TransformerDecoderLayer) -> None:
-    own = layer.self_attention.attend
-    assert isinstance(own, MultiHeadAttention)
-    _norm(spec.self_attention.layer_norm, layer.around_self.norm)
-    _joined(spec.self_attention.linear[0], own.query, own.key, own.value)
-    _linear(spec.self_attention.linear[1], own.output)
-    if isinstance(layer, TransformerDecoderLayer):
-        cross = layer.cross_attention
-        _norm(spec.attention.layer_norm, layer.around_cross.norm)
-        _linear(spec.attention.linear[0], cross.query)
-        _joined(spec.attention.linear[1], cross.key, cross.value)
-        _linear(spec.attention.linear[2], cross.output)
-    _network(spec.ffn, layer.feedforward, layer.around_feedforward.norm)
-
-
-def _network(spec: Any, network: FeedForward, norm: nn.Module) -> None:
-    _norm(spec.layer_norm, norm)
-    _linear(spec.linear_0, network.inner)
-    _linear(spec.linear_1, network.outer)
-
-
-def _norm(spec: Any, norm: nn.Module) -> None:
-    assert isinstance(norm, nn.LayerNorm)
-    spec.gamma, spec.beta = norm.weight.detach(), norm.bias.detach()
-
-
-def _linear(spec: Any, layer: nn.Linear) -> None:
-    spec.weight, spec.bias = layer.weight.detach(), layer.bias.detach()
-
-
-def _joined(spec: Any, *layers: nn.Linear) -> None:
-    """Several projections of the same input as one."""
-    spec.weight = torch.cat([layer.weight.detach() for layer in layers])
-    spec.bias = torch.cat([layer.bias.detach() for layer in layers])

@@ -76,10 +76,10 @@ def _said(run: Run, to: Target, translator: Translator) -> dict[str, Any]:
 def _save(translator: Translator, to: Target, folder: Path) -> dict[str, Any]:
     """Write the model, and what there is to say of it."""
     if to == "ctranslate2":
-        from saccade.export import ctranslate2
+        from saccade.export import spec
 
         positions = _positions(translator)
-        ctranslate2.save(translator.model, translator.vocabularies, positions, folder)
+        spec.save(translator.model, translator.vocabularies, positions, folder)
         return {"limits": {"positions": positions}}
     from saccade.export.program import programs
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saccade.errors import ExportError, MissingExtraError
+from saccade.errors import ExportError, MissingExtraError, RunError
 from saccade.export.program import Flat, Programs
 from saccade.models.decoder import Step
 
@@ -72,6 +72,7 @@ class OnnxModel:
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
+        RunError: a file that is not there, or no graph.
     """
 
     def __init__(self, folder: Path, *, memory: int, weights: bool):
@@ -81,10 +82,7 @@ class OnnxModel:
             raise MissingExtraError("onnxruntime", "export") from None
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-        self._encoder, self._decoder = (
-            runtime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
-            for name in (ENCODER, DECODER)
-        )
+        self._encoder, self._decoder = (_session(runtime, folder / name, options) for name in (ENCODER, DECODER))
         self._memory, self._weights = memory, weights
 
     def remember(self, source: Tensor, lengths: Tensor, copy: Tensor | None = None) -> tuple[Flat, Flat]:
@@ -96,6 +94,13 @@ class OnnxModel:
         """Read the previous token `[batch]` and predict the next."""
         logits, *rest = _run(self._decoder, [token, *source, *state])
         return Step(logits, rest[0] if self._weights else None, tuple(rest[self._weights :]))
+
+
+def _session(runtime: Any, path: Path, options: Any) -> Any:
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has errors of many kinds
+        raise RunError(f"{path}: expected a graph of ONNX; got {str(error).splitlines()[0]}") from None
 
 
 def _run(session: Any, inputs: Sequence[Tensor]) -> Flat:

@@ -99,10 +99,7 @@ class Shared:
             RunError: neither, a broken file, or a model of another class.
             MissingExtraError: a repository, and huggingface_hub is not installed.
         """
-        if Path(name).is_dir():
-            trained = _load(name, device)
-        else:
-            trained = _fetched(str(name), revision, token, device)
+        trained = _load(name, device) if Path(name).is_dir() else _fetched(str(name), revision, token, device)
         if not isinstance(trained, cls):
             raise RunError(f"{name}: expected a {cls.__name__}; got a {type(trained).__name__}")
         return trained

@@ -10,7 +10,8 @@ from untrained import ASKED, HALVES, TEXTS, untrained
 from saccade import decoding
 from saccade.data import tokens
 from saccade.errors import DataError, ExportError, OptionError
-from saccade.export.ctranslate2 import CTranslate2, refuse, save
+from saccade.export.ctranslate2 import CTranslate2
+from saccade.export.spec import refuse, save
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.translator import Translator
 

@@ -52,7 +52,7 @@ def broken(monkeypatch) -> None:
     def norm(spec, norm):
         spec.gamma, spec.beta = norm.weight.detach() * 1.5, norm.bias.detach()
 
-    monkeypatch.setattr("saccade.export.ctranslate2._norm", norm)
+    monkeypatch.setattr("saccade.export.spec._norm", norm)
 
 
 def test_exported_and_answered_by_the_folder_alone(run, say, tmp_path):
