@@ -16,9 +16,10 @@ from saccade.layers.recurrent import BidirectionalEncoder, packed_layer
 from saccade.tasks.translate.options import TranslateOptions
 
 RECURRENT = {"level": "char", "embedding": 6, "hidden": 10}
+SMALL = {**SMALL, "layers": 1}
 KINDS = {
     "recurrent": RECURRENT,
-    "transformer": {**HALVES, "hidden": 12, "layers": 1, "shared_heads": 2},
+    "transformer": {**SMALL, "shared_heads": 2},
 }
 OTHERS = {
     "luong": {**RECURRENT, "encoder": "gru", "decoder": "gru", "attend": "after", "attention": "general"},
@@ -28,11 +29,11 @@ OTHERS = {
     "window": {**RECURRENT, "attention": "general+local-p", "half_width": 3},
     "coverage": {**RECURRENT, "attention": "coverage"},
     "mixed": {**RECURRENT, "encoder": "transformer", "decoder": "gru", "heads": 2},
-    "alibi": {**HALVES, "hidden": 12, "positions": "alibi", "norm": "last"},
-    "buckets": {**HALVES, "hidden": 12, "positions": "buckets"},
-    "relative": {**HALVES, "hidden": 12, "positions": "relative"},
-    "learned": {**HALVES, "hidden": 12, "positions": "learned", "tied": "all"},
-    "rotary": {**HALVES, "hidden": 16, "positions": "rotary"},
+    "alibi": {**SMALL, "positions": "alibi", "norm": "last"},
+    "buckets": {**SMALL, "positions": "buckets"},
+    "relative": {**SMALL, "positions": "relative"},
+    "learned": {**SMALL, "positions": "learned", "tied": "all"},
+    "rotary": {**SMALL, "hidden": 16, "layers": 2, "positions": "rotary"},
 }
 
 
