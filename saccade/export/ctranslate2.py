@@ -103,8 +103,8 @@ class CTranslate2(Exported):
         for row, question in enumerate(questions):
             length = len(question.ids)
             if self.positions and length > self.positions:
-                limit = f"at most {self.positions} tokens, to which its places were exported"
-                raise DataError(f"expected an input of {limit}; got {length}")
+                most = f"at most {self.positions} tokens, to which its places were exported"
+                raise DataError(f"expected an input of {most}; got {length}")
             limit = self._limit(length)
             rows.setdefault(min(limit, self.positions) if self.positions else limit, []).append(row)
         return rows

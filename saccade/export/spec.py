@@ -14,8 +14,8 @@ from saccade.data.tokens import Vocabulary
 from saccade.errors import ExportError, MissingExtraError
 from saccade.layers.placed import PlacedEncoder
 from saccade.layers.positions import LearnedPositions, SinusoidalPositions
-from saccade.layers.sublayers import FeedForward
-from saccade.layers.transformer import TransformerDecoderLayer, TransformerEncoderLayer
+from saccade.layers.sublayers import FeedForward, TransformerLayer
+from saccade.layers.transformer import TransformerDecoderLayer
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from saccade.models.transformerdecoder import TransformerWriter
 
@@ -118,7 +118,7 @@ def _embed(
         spec.position_encodings.encodings = added(torch.zeros(1, positions, table.embedding_dim))[0].detach()
 
 
-def _layer(spec: Any, layer: TransformerEncoderLayer | TransformerDecoderLayer) -> None:
+def _layer(spec: Any, layer: TransformerLayer) -> None:
     own = layer.self_attention.attend
     assert isinstance(own, MultiHeadAttention)
     _norm(spec.self_attention.layer_norm, layer.around_self.norm)

@@ -1,6 +1,6 @@
 """The recurrent encoder once more, as a loop that can be exported: neither packed sequences nor a kernel of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import TypeAlias
 
@@ -28,7 +28,7 @@ class UnpackedEncoder(nn.Module):
 
     def __init__(self, encoder: BidirectionalEncoder):
         super().__init__()
-        self.layers = encoder.layers
+        self.layers: Sequence[nn.Module] = encoder.layers  # type: ignore[assignment]
 
     def forward(self, x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Encoded:
         """Encode `x`, `[batch, time, dim]`, of which the first `lengths[b] >= 1` steps are real."""
@@ -38,6 +38,7 @@ class UnpackedEncoder(nn.Module):
         last = (lengths - 1)[:, None, None]
         encoded = Encoded(x, x[:, 0])
         for layer in self.layers:
+            assert isinstance(layer, nn.RNNBase)
             x = encoded.states
             weights = [getattr(layer, name) for name in layer._flat_weights_names]
             forward = _one_direction(x, weights[:4])

@@ -143,7 +143,7 @@ def _on_hub() -> Any:
             self.trained.save_pretrained(save_directory)
 
         @classmethod
-        def _from_pretrained(
+        def _from_pretrained(  # type: ignore[override]  # no other arguments
             cls,
             *,
             model_id: str,

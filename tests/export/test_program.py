@@ -16,7 +16,7 @@ from saccade.layers.recurrent import BidirectionalEncoder, packed_layer
 from saccade.tasks.translate.options import TranslateOptions
 
 RECURRENT = {"level": "char", "embedding": 6, "hidden": 10}
-SMALL = {**SMALL, "layers": 1}
+SMALL = {**HALVES, "hidden": 12, "layers": 1}
 KINDS = {
     "recurrent": RECURRENT,
     "transformer": {**SMALL, "shared_heads": 2},
