@@ -87,7 +87,7 @@ if TYPE_CHECKING:
     from saccade.tasks.caption.options import CaptionOptions
     from saccade.tasks.classify.classifier import TextClassifier
     from saccade.tasks.classify.options import ClassifyOptions
-    from saccade.tasks.load import load
+    from saccade.tasks.load import from_pretrained, load
     from saccade.tasks.regress.options import RegressOptions
     from saccade.tasks.regress.regressor import Regressor
     from saccade.tasks.tag.options import TagOptions
@@ -194,6 +194,7 @@ _WHERE = {
     "quantity_loss": "attention.losses",
     "draw": "lens.show",
     "expected_alignment": "attention.monotonic",
+    "from_pretrained": "tasks.load",
     "fused_multihead": "attention.fused",
     "gaussian_kernel_scores": "attention.similarity",
     "hard_alignment": "attention.monotonic",
@@ -305,6 +306,7 @@ __all__ = [
     "doubly_stochastic_loss",
     "draw",
     "expected_alignment",
+    "from_pretrained",
     "fused_multihead",
     "gaussian_kernel_scores",
     "hard_alignment",

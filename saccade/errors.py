@@ -17,6 +17,10 @@ class OptionError(SaccadeError):
     """An option whose value cannot be used; names the option and the choices."""
 
 
+class ExportError(SaccadeError):
+    """A run that an engine cannot express, or whose answers come out otherwise; names what, and where."""
+
+
 class MissingExtraError(SaccadeError, ImportError):
     """A library of an optional extra is not installed; names the extra."""
 

@@ -6,6 +6,7 @@
     metrics.jsonl            one line a validation
     checkpoints/             for --resume alone; the only place with pickles, read with weights_only=True
     tensorboard/             the same figures as events
+    ctranslate2/ onnx/ pt2/  the same model for other engines, where it was exported
 
 Loading a run for use reads JSON and safetensors and nothing else. Everything is written whole or not at all.
 """
@@ -36,6 +37,7 @@ CHECKPOINTS, TENSORBOARD, SCRATCH = "checkpoints", "tensorboard", "scratch"
 _OURS = {CONFIG, WEIGHTS, METRICS, ALIGNMENT, CHECKPOINTS, TENSORBOARD, SCRATCH, "maps.html", "map.png"}
 _OURS |= {"tokenizer-source.json", "tokenizer-target.json", "tokenizer.json", "labels.json"}
 _OURS |= {"words.json", "characters.json", "tags.json", "encoder.json", "scale.json", "baseline.safetensors"}
+_OURS |= {"ctranslate2", "onnx", "pt2"}  # exported from the run
 
 Value = TypeVar("Value")
 

@@ -11,7 +11,7 @@ import saccade
 
 PACKAGE = Path(saccade.__file__).parent
 ROOMS = "errors files masks alignments normalizers kernels attention migrate layers models decoding data metrics runs"
-ROOMS += " tasks training lens cli __main__"
+ROOMS += " tasks export training lens cli __main__"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 HEAVY = {"lightning": {"training"}, "tensorboard": {"training"}, "sacrebleu": {"metrics"}, "tokenizers": {"data"}}
 HEAVY |= {
@@ -32,6 +32,11 @@ HEAVY |= {
     "tyro": {"cli"},
     "torchinfo": {"cli"},
     "rich": {"lens", "training", "cli"},
+    "ctranslate2": {"export"},
+    "onnx": {"export"},
+    "onnxscript": {"export"},
+    "onnxruntime": {"export"},
+    "huggingface_hub": {"tasks"},
 }
 # Calls of others are passed on with whatever they were given.
 PASSES_ON = {"saccade.lens.capture.swaps"}

@@ -214,8 +214,8 @@ class Attention(nn.Module):
         initial = self.initial(memory)
         if state is None:
             return initial
-        expected, came = _outline(initial), _outline(state)
-        if expected != came:
+        if not _alike(initial, state):
+            expected, came = _outline(initial), _outline(state)
             raise ValueError(f"state must be that of {type(self).__name__}, {expected}; got {came}")
         return state
 
@@ -253,6 +253,17 @@ def _check_scores(name: str, x: Tensor, sizes: tuple[int, int | None, int, int],
         raise ValueError(f"{name} must be a floating-point tensor; got {x.dtype}")
     if x.device != device:
         raise ValueError(f"{name} must be on {device}, as the query; got {x.device}")
+
+
+def _alike(state: Any, other: Any) -> bool:
+    """Whether two states have the same outline; said without a text, so that shapes may be symbols of a compiler."""
+    if isinstance(state, Tensor):
+        return isinstance(other, Tensor) and state.shape == other.shape
+    if type(state) is not type(other):
+        return False
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        return all([_alike(a, b) for a, b in zip(state, other, strict=True)])
+    return True
 
 
 def _outline(state: Any) -> str:

@@ -142,6 +142,10 @@ def _run(command: Any) -> None:
             from saccade.cli.predict import predict
 
             predict(command)
+        case options.Export():
+            from saccade.cli.export import export
+
+            export(command)
         case options.Show():
             from saccade.cli.show import show
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from saccade import decoding
-from saccade.cli.options import Finding
+from saccade.cli.options import Finding, Predict
 from saccade.errors import OptionError
+from saccade.export.folder import is_export, read
 from saccade.runs import Run
 from saccade.tasks.base import Searching, Task
 from saccade.tasks.load import task_in
@@ -72,6 +73,30 @@ def _sampling(command: Finding) -> decoding.Sampling:
         return decoding.Sampling(command.temperature, command.top_k, command.top_p)
     except ValueError as error:
         raise OptionError(f"--{str(error).replace('_', '-', 1)}") from None
+
+
+def exported_folder(command: Predict) -> Path | None:
+    """The exported folder that is to answer; None where our own models are.
+
+    Raises:
+        OptionError: another engine than that of the folder, or what goes with our own models alone.
+    """
+    if is_export(command.run):
+        engine = read(command.run)["engine"]
+        if command.engine not in (None, engine):
+            raise OptionError(f"--engine must be {engine}, to which {command.run} was exported; got {command.engine}")
+        folder = command.run
+    elif command.engine in (None, "saccade"):
+        return None
+    else:
+        folder = command.run / command.engine
+    given = {"--ensemble": command.ensemble, "--stream": command.stream, "--folder": command.folder}
+    wrong = next((name for name, value in given.items() if value), None)
+    if wrong is not None:
+        raise OptionError(f"{wrong} is for our own models; got it with --engine {read(folder)['engine']}")
+    if command.device not in ("cpu", "auto"):
+        raise OptionError(f"--device must be cpu with exported runs; got {command.device}")
+    return folder
 
 
 def joined(trained: Any, run: Path, names: str, device: str) -> Any:

@@ -23,6 +23,7 @@ from saccade.cli.training import (
     TrainTranscribe,
     TrainTranslate,
 )
+from saccade.export import Target
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,30 @@ class Predict(Finding):
     """Put a TAB and the answer's log-probability (nats) after it."""
     attention: Annotated[Path | None, arg(metavar="FILE.jsonl")] = None
     """Also write tokens, answers and weights, one JSON object an input."""
+    engine: Literal["saccade"] | Target | None = None
+    """What answers: our own models, or the engine that the run was exported to; without it our own for a run, and for
+    an exported folder its engine."""
     stream: bool = False
     """Hear recordings as if they were being spoken, or raw 16-bit mono sound from standard input, and print words as
     they come; for runs of transcribe that were trained with --streaming."""
     device: str = "cpu"
     """auto, cpu, cuda, cuda:N or mps."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a translator for another engine, which answers without our models: CTranslate2 for Transformers, ONNX or a
+    program of torch.export for all. Its greedy answers to a hundred sentences must be the run's, token for token.
+    """
+
+    run: Positional[Path]
+    """The run folder."""
+    to: Target
+    """The engine."""
+    out: Path | None = None
+    """Where to; without it into the run folder, under the name of the engine. A former export there is replaced."""
+    text: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Sentences to verify with, one a line; without it those of the training files."""
 
 
 @dataclass(frozen=True)
@@ -288,6 +308,7 @@ Command = (
     | Annotated[CompareTranscribe, subcommand("compare transcribe")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Predict, subcommand("predict")]
+    | Annotated[Export, subcommand("export")]
     | Annotated[Show, subcommand("show")]
     | Annotated[Align, subcommand("align")]
     | Annotated[Describe, subcommand("describe")]

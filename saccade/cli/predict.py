@@ -4,20 +4,21 @@ import json
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from typing import IO, Any
 
 from saccade import decoding
-from saccade.cli.given import joined, manner, reading
+from saccade.cli.given import columns, exported_folder, joined, manner, reading
 from saccade.cli.options import Predict
 from saccade.data.records import decoded
 from saccade.errors import DataError, OptionError
+from saccade.export.folder import load, read
 from saccade.runs import Run
 from saccade.tasks.base import Trained
 from saccade.tasks.devices import calculating
-from saccade.tasks.load import task_in
+from saccade.tasks.load import task_in, task_named
 
 _AT_ONCE = 256
 
@@ -28,19 +29,31 @@ def predict(command: Predict) -> None:
         raise OptionError("--data cannot be given together with texts")
     if command.folder is not None and not command.data:
         raise OptionError(f"--folder goes with --data; got --folder {command.folder} alone")
+    how = manner(command, max(command.beam, 1 if command.sample else command.nbest))
+    if (exported := exported_folder(command)) is not None:
+        names = columns(command.columns) if command.columns else tuple(read(exported)["columns"])
+        _predict(command, load(exported), how, lambda: task_named("translate").inputs(command.data, names, None))
+        return
     if command.stream:
         from saccade.cli.stream import stream
 
         stream(command)
         return
-    task, how = task_in(command.run), manner(command, max(command.beam, 1 if command.sample else command.nbest))
+    task = task_in(command.run)
     trained = joined(task.load(command.run, device=command.device), command.run, command.ensemble, command.device)
+
+    def files() -> Any:
+        names, options = reading(task, Run(command.run), command.columns, command.folder)
+        return task.inputs(command.data, names, options)
+
+    _predict(command, trained, how, files)
+
+
+def _predict(command: Predict, trained: Trained[Any], how: decoding.Manner, files: Callable[[], Any]) -> None:
     with ExitStack() as stack:
         file = stack.enter_context(open(command.attention, "w", encoding="utf-8")) if command.attention else None
         if command.data:
-            names, options = reading(task, Run(command.run), command.columns, command.folder)
-            inputs = trained.each(task.inputs(command.data, names, options))
-            batches: Iterable[list[Any]] = some_at_once(inputs)
+            batches: Iterable[list[Any]] = some_at_once(trained.each(files()))
         elif command.texts:
             batches = some_at_once(trained.parse(text) for text in command.texts)
         else:

@@ -20,6 +20,7 @@ from saccade.errors import OptionError, RunError
 from saccade.runs import CONFIG, WEIGHTS, Run, tied
 from saccade.tasks.course import Course, flag
 from saccade.tasks.devices import pick_device
+from saccade.tasks.hub import Origin, Shared
 
 Say = Callable[[str], None]
 Figures = dict[str, float]
@@ -95,7 +96,7 @@ class Learner(nn.Module, ABC, Generic[BatchT]):
         """The figures of a validation, from what was measured on its batches."""
 
 
-class Trained(ABC, Generic[InputT]):
+class Trained(Shared, ABC, Generic[InputT]):
     """A trained model in use."""
 
     model: nn.Module
@@ -292,7 +293,9 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
         options, codec = self.read_options(run, config), self.read_codec(run)
         model = self.new_model(options, codec)
         load_weights(model, run)
-        return self.trained(model.to(pick_device(device)), codec, options, run)
+        trained = self.trained(model.to(pick_device(device)), codec, options, run)
+        trained.origin = Origin(self, config, codec)
+        return trained
 
     def read_options(self, run: Run, config: dict[str, Any]) -> OptionsT:
         """The options of a run; those that an older format did not have yet take their defaults.

@@ -6,7 +6,7 @@ from typing import Any
 
 from saccade.errors import RunError
 from saccade.runs import Run
-from saccade.tasks.base import Task
+from saccade.tasks.base import Task, Trained
 from saccade.tasks.course import Course
 
 # name -> where; imported when asked for
@@ -61,3 +61,20 @@ def load(folder: Path | str, *, device: str = "cpu") -> Any:
         RunError: no run there, or a broken file, which is named.
     """
     return task_in(folder).load(folder, device=device)
+
+
+def from_pretrained(
+    name: Path | str, *, revision: str | None = None, token: str | None = None, device: str = "cpu"
+) -> Any:
+    """The trained model in a folder or in a repository of the Hugging Face Hub, whatever its task.
+
+    Args:
+        name: a folder, or the name of a repository.
+        revision: a branch, tag or commit of it.
+
+    Raises:
+        RunError: neither, or a broken file.
+        MissingExtraError: a repository, and huggingface_hub is not installed.
+    """
+    found: Trained[Any] = Trained.from_pretrained(name, revision=revision, token=token, device=device)
+    return found

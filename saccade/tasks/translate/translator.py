@@ -55,7 +55,7 @@ class Answer(NamedTuple):
         return f"{text}\t{self.score:.4f}" if scores else text
 
 
-class _Question(NamedTuple):
+class Question(NamedTuple):
     """An encoded input: ids, how they read, and what can be copied from it (nothing where the model does not copy)."""
 
     ids: list[int]
@@ -183,6 +183,11 @@ class Translator(Searching[str]):
         self.model, self.vocabularies, self.longest = model.eval(), vocabularies, longest
         self.others, self.alignment = tuple(other.eval() for other in others), alignment
 
+    @property
+    def copies(self) -> bool:
+        """Whether words of the source can be copied."""
+        return self.model.config.copy
+
     def joined(self, others: Sequence["Translator"]) -> "Translator":
         """One translator of this and others of the same vocabularies, that answers with the mean of probabilities.
 
@@ -242,19 +247,24 @@ class Translator(Searching[str]):
         """As `answer`."""
         return self.answer(inputs, beam=beam, nbest=nbest, manner=manner)
 
-    def _encoded(self, text: str) -> "_Question":
+    def _encoded(self, text: str) -> Question:
         ids, labels = self.vocabularies.source.encode(text)
-        copy = copyable(text, *self.vocabularies) if self.model.config.copy else Copyable([], [])
-        return _Question(ids, labels, copy)
+        copy = copyable(text, *self.vocabularies) if self.copies else Copyable([], [])
+        return Question(ids, labels, copy)
+
+    def _search(
+        self, questions: list[Question], beam: int, nbest: int, manner: decoding.Manner
+    ) -> list[list[decoding.Hypothesis]]:
+        return self.found_by([self.model, *self.others], questions, beam, nbest, manner)
 
     @torch.inference_mode()
-    def _search(
-        self, questions: list["_Question"], beam: int, nbest: int, manner: decoding.Manner
+    def found_by(
+        self, models: Sequence[Any], questions: list[Question], beam: int, nbest: int, manner: decoding.Manner
     ) -> list[list[decoding.Hypothesis]]:
+        """What models with the `remember` and `step` of a `Seq2Seq`, asked together, find for some questions."""
         batch = to_device(self._side_by_side(questions), self.device)
         ballast = len(batch.source) - len(questions)
         limits = [self._limit(len(question.ids)) for question in questions] + [1] * ballast
-        models = [self.model, *self.others]
         begun = [model.remember(batch.source, batch.lengths, batch.copy) for model in models]
         steps, memory, state = decoding.together(models, begun)
         keys = [np.array(question.ids, np.int32).tobytes() for question in questions] + [b""] * ballast
@@ -262,12 +272,12 @@ class Translator(Searching[str]):
         found = decoding.decode(steps, memory, state, _SYMBOLS, limits, **given, manner=manner, keys=keys)
         return found[: len(questions)]
 
-    def _side_by_side(self, questions: list["_Question"]) -> Batch:
+    def _side_by_side(self, questions: list[Question]) -> Batch:
         """A batch of at least `decoding.LEAST` rows, the last repeated, and of slots in sixteens: of others sums
         are taken in another order on the CPU, so that an answer's last bits would tell of what stood beside it.
         """
         rows = questions + questions[-1:] * (decoding.LEAST - len(questions))
-        copies = [question.copy.ids for question in rows] if self.model.config.copy else None
+        copies = [question.copy.ids for question in rows] if self.copies else None
         batch = collate([question.ids for question in rows], [[tokens.END]], copies)
         width = (0, -batch.source.shape[1] % 16)
         copy = None if batch.copy is None else pad(batch.copy, width)
@@ -277,7 +287,7 @@ class Translator(Searching[str]):
         # Twice the longest answer of training, and in proportion for inputs longer than any seen.
         return 2 * self.longest.target * max(self.longest.source, length) // self.longest.source + 1
 
-    def _answer(self, question: "_Question", hypothesis: decoding.Hypothesis, copied: bool) -> Answer:
+    def _answer(self, question: Question, hypothesis: decoding.Hypothesis, copied: bool) -> Answer:
         vocabulary, source, extra = self.vocabularies.target, question.labels, question.copy.extra
         target = [vocabulary.label(identity, extra) for identity in hypothesis.tokens]
         weights = hypothesis.weights
@@ -286,11 +296,11 @@ class Translator(Searching[str]):
             target += [tokens.SPECIAL[tokens.END]] * (len(weights) - len(target))
         text = vocabulary.decode(hypothesis.tokens, extra)
         matrix = None if weights is None else weights.numpy()
-        shares = self._copied(question, hypothesis.tokens, len(target)) if copied and self.model.config.copy else ()
+        shares = self._copied(question, hypothesis.tokens, len(target)) if copied and self.copies else ()
         return Answer(text, hypothesis.score, tuple(source), tuple(target), matrix, shares)
 
     @torch.inference_mode()
-    def _copied(self, question: "_Question", written: list[int], length: int) -> tuple[float, ...]:
+    def _copied(self, question: Question, written: list[int], length: int) -> tuple[float, ...]:
         target = [*written, tokens.END][:length]
         if not target:
             return ()
@@ -324,7 +334,7 @@ class Translator(Searching[str]):
         source, target = (torch.ones(2, length, dtype=torch.long) for length in self.longest)
         lengths = torch.full((2,), self.longest.source)
         given = {"source": source, "lengths": lengths, "target": target}
-        return given | {"copy": torch.zeros_like(source)} if self.model.config.copy else given
+        return given | {"copy": torch.zeros_like(source)} if self.copies else given
 
     def doubts(self, given: str) -> list[str]:
         """What a person should know before trusting the answer to a text: one line each, none for an ordinary one."""
@@ -372,7 +382,7 @@ class Translator(Searching[str]):
     def teacher_forced(self, pairs: Sequence[Pair]) -> TeacherForced:
         """Loss and right tokens when at each step the true tokens before are given."""
         self.model.eval()
-        encoded = encode(pairs, self.vocabularies, copy=self.model.config.copy)
+        encoded = encode(pairs, self.vocabularies, copy=self.copies)
         totals = torch.zeros(3, dtype=torch.float64)
         for some in in_order_of_length([len(source) for source in encoded.sources], 128):
             counted = count(self.model, to_device(encoded.batch(some.tolist()), self.device))
