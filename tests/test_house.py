@@ -159,6 +159,12 @@ def test_predict_and_show_need_no_training_library():
     )
 
 
+def test_engines_and_the_hub_are_loaded_by_who_asks_for_them():
+    others = {"ctranslate2", "onnx", "onnxscript", "onnxruntime", "huggingface_hub"}
+    modules = "saccade.cli.predict, saccade.cli.export, saccade.tasks.load, saccade.tasks.translate.task"
+    assert not loaded_after(f"import {modules}") & others
+
+
 def test_the_front_door_names_what_is_there():
     tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
     typed = {a.name for n in tree.body if isinstance(n, ast.If) for m in n.body for a in m.names}

@@ -262,7 +262,7 @@ def _alike(state: Any, other: Any) -> bool:
     if type(state) is not type(other):
         return False
     if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return all([_alike(a, b) for a, b in zip(state, other, strict=True)])
+        return all(_alike(a, b) for a, b in zip(state, other, strict=True))
     return True
 
 

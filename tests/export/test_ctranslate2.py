@@ -1,6 +1,7 @@
 """CTranslate2 writes what our own engine writes, whatever the shape of a Transformer; what it has not is named."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,3 +119,19 @@ def test_copying_is_refused_with_its_decoder():
     copying = untrained(TranslateOptions(level="char", hidden=8, embedding=4, copy=True, encoder="transformer"))
     with pytest.raises(ExportError, match="got --decoder lstm"):
         refuse(copying.model.config)
+
+
+def test_what_ended_stands_before_what_was_cut(pair, monkeypatch):
+    _, other = pair
+    said = [(["a", "b", "c"], -0.1), (["a", "</s>"], -2.9), (["b", "a"], -3.0), (["b", "</s>"], -3.5)]
+
+    def translate_batch(texts, *, num_hypotheses, beam_size, **options):
+        some = said[:num_hypotheses]
+        looked = [[[1.0]] * len(written) for written, _ in some]
+        found = SimpleNamespace(hypotheses=[one for one, _ in some], scores=[one for _, one in some], attention=looked)
+        return [found for _ in texts]
+
+    monkeypatch.setattr(other, "_model", SimpleNamespace(translate_batch=translate_batch))
+    assert [a.score for a in other.answer(["a"], beam=4, nbest=4)[0]] == [-2.9, -3.5, -0.1, -3.0]
+    assert [a.score for a in other.answer(["a"], beam=4, nbest=1)[0]] == [-2.9]
+    assert [a.score for a in other.answer(["a"])[0]] == [-0.1]
