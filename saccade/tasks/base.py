@@ -61,11 +61,13 @@ class Objective(NamedTuple):
     loss:  to be minimised, a scalar.
     total: the plain loss, nats, summed over what is counted.
     counted: how many those are: target tokens, examples.
+    over:  what `loss` is a mean over, where that is not `counted`: the sum of weights.
     """
 
     loss: Tensor
     total: Tensor
     counted: Tensor
+    over: Tensor | None = None
 
 
 class Learner(nn.Module, ABC, Generic[BatchT]):

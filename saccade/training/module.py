@@ -116,7 +116,8 @@ class TrainingModule(pl.LightningModule):
         # In double precision: a float32 stops counting tokens at 16 million.
         self.sums = torch.zeros(2, dtype=torch.float64)
         """Of the round so far the plain loss, nats, and how much was counted."""
-        self._step = torch.zeros(2, dtype=torch.float64)  # the same of this process's part of a step
+        # The same of this process's part of a step, and what its loss is a mean over.
+        self._step = torch.zeros(3, dtype=torch.float64)
         self._parts = options.accumulate * self.together.place.size
         self._checks: list[Any] = []
         self._figures: Figures | None = None
@@ -143,12 +144,15 @@ class TrainingModule(pl.LightningModule):
         """What the task minimises; of a step in several parts its sum over what is counted."""
         with self._precision():
             step = self.learner.objective(batch.batch)
-        counted = torch.stack([step.total.detach(), step.counted]).cpu()
-        alone = self._parts == 1
-        (self.sums if alone else self._step).add_(counted * batch.real)
+        over = step.counted if step.over is None else step.over
+        counted, alone = torch.stack([step.total.detach(), step.counted, over]).cpu(), self._parts == 1
+        if alone:
+            self.sums += counted[:2]
+        else:
+            self._step += counted * batch.real
         if batch_idx % 20 == 19 and self.sums[1]:
             self.recent_loss = float(self.sums[0] / self.sums[1])
-        return step.loss if alone else step.loss * step.counted * batch.real
+        return step.loss if alone else step.loss * over * batch.real
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Make gradients of a sum those of the mean over all parts of the step."""
@@ -156,9 +160,9 @@ class TrainingModule(pl.LightningModule):
             return
         sums = self.together.summed(self._step)
         self._step.zero_()
-        self.sums += sums
+        self.sums += sums[:2]
         # Lightning has divided by the batches of a step, and by the processes.
-        factor = self._parts / float(sums[1])
+        factor = self._parts / float(sums[2])
         for parameter in self.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)

@@ -21,10 +21,13 @@ from saccade.data.pairs import PairFile
 from saccade.errors import OptionError
 from saccade.runs import Run
 from saccade.tasks.base import Start
+from saccade.tasks.classify.options import ClassifyOptions
+from saccade.tasks.load import task_of
+from saccade.tasks.tag.options import TagOptions
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
 from saccade.training.launch import check_processes
-from saccade.training.module import Part, TrainingModule, ValidationBatches, plan
+from saccade.training.module import Part, Plan, TrainingModule, ValidationBatches, plan
 from saccade.training.sharded import sharding
 from saccade.training.together import Place, Together
 
@@ -151,6 +154,25 @@ def test_batches_of_one_step_are_one_large_batch(tmp_path):
     assert found[1] == pytest.approx(found[0], abs=1e-6)
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["classify", "tag"])
+def test_so_they_are_in_other_tasks(tmp_path, monkeypatch, films, names, kind):
+    """Where each label, or each word, counts; a label of few texts for more."""
+    file, end = (films, "\n") if kind == "classify" else (names, "\n\n")
+    examples = [some + end for some in file.read_text("utf-8").split(end)]
+    for name, some in (("train", examples[:32]), ("valid", examples[:5])):
+        (tmp_path / name).with_suffix(file.suffix).write_text("".join(some), "utf-8")
+    found = []
+    monkeypatch.setattr("saccade.training.fit.plan", lambda options, batches: Plan(1, 6, batches))
+    for size, accumulate in ((32, 1), (5, 7)):
+        course = {"batch_size": size, "accumulate": accumulate, "dropout": 0.0, "word_dropout": 0.0, "hidden": 8}
+        options = ClassifyOptions(**course, balance=True) if kind == "classify" else TagOptions(**course)
+        folder, watch, task = tmp_path / str(size), Losses(), task_of(options)
+        given = (task.files((tmp_path / f"{name}{file.suffix}",), task.columns, options) for name in ("train", "valid"))
+        fit(folder, options, Start(*given), device="cpu", say=lambda line: None, watch=[watch])
+        found.append(watch.found)
+    assert found[1] == pytest.approx(found[0], abs=2e-6)
 
 
 def test_chance_is_that_of_seed_step_and_part(tmp_path):

@@ -94,7 +94,9 @@ class ClassifyLearner(Learner[LabelledBatch]):
 
         found = adversarial_loss(self.model.tokens, lost, options.adversarial) if options.adversarial else lost()
         counted = count(passes[0].logits.detach(), batch.labels)
-        return Objective(found, counted.loss.sum(), counted.loss.new_tensor(len(counted.loss)))
+        several, weights = batch.labels.is_floating_point(), self.class_weights
+        over = None if several or weights is None else weights[batch.labels].sum()
+        return Objective(found, counted.loss.sum(), counted.loss.new_tensor(len(counted.loss)), over)
 
     def _said(self, batch: LabelledBatch, *, need_weights: bool) -> Classified:
         said: Classified = self.model(
