@@ -121,7 +121,7 @@ def exponent(penalty: decoding.Penalty | None) -> float:
     """
     if penalty is None:
         return 0.0
-    alpha = log2(penalty(2))
+    alpha = round(log2(penalty(2)), 12)
     if not isclose(penalty(7), 7**alpha):
         raise OptionError("--penalty must be power with --engine ctranslate2, which has no other; got wu")
     return alpha
