@@ -3,10 +3,10 @@
 usage: python benchmarks/processes.py [--data FOLDER] [--steps 50] [--out FILE]
 
 Trains `translate` on Multi30k, German to English, with defaults but for --dropout 0, --hidden and --embedding of 256
-and 64 pairs a step: in one process with one thread, in one with two, and in two with one each (gloo, started by
-torchrun). Writes the largest difference between their losses at any step, and target tokens a second over the steps
-after the tenth: by the clock, which other work on the machine slows, and by the seconds that all processes worked;
-and how long it takes to make a batch. Prints the table of docs/scale.md.
+and 64 pairs a step: in one process with one thread, and in two with one each (gloo, started by torchrun). Writes the
+largest difference between their losses at any step, and target tokens a second over the steps after the tenth: by the
+clock, which other work on the machine slows, and by the seconds that all processes worked; and how long it takes to
+make a batch. Prints the table of docs/scale.md.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from saccade.files import write_atomic
 from saccade.tasks.base import Start
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
+from saccade.training.launch import QUIET
 from saccade.training.module import Part, Plan, RoundOfBatches, TrainingModule
 from saccade.training.together import found
 
@@ -38,7 +39,7 @@ HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared" / "data" / "multi30k"
 OPTIONS = TranslateOptions(dropout=0.0, embedding=256, hidden=256, batch_size=64)
 # Processes, and the threads of each.
-WAYS = {"one process, one thread": (1, 1), "one process, two threads": (1, 2), "two processes, one thread": (2, 1)}
+WAYS = {"one process, one thread": (1, 1), "two processes, one thread each": (2, 1)}
 FIRST = 10
 
 
@@ -94,7 +95,7 @@ def measured(data: Path, steps: int, processes: int, threads: int) -> dict[str, 
         started += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     with tempfile.TemporaryDirectory() as folder:
         command = [*started, __file__, f"--data={data}", f"--steps={steps}", f"--worker={folder}"]
-        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads), **dict([QUIET])})
         parts = [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(processes)]
         (last,) = (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()
     assert all(part["threads"] == threads for part in parts)
@@ -132,12 +133,11 @@ def main() -> None:
     if given.worker:
         work(given.data, given.worker, given.steps)
         return
-    load = os.getloadavg()[0]
+    about = {**provenance(), "load_before": round(os.getloadavg()[0], 1)}
     runs = {name: measured(given.data, given.steps, *way) for name, way in WAYS.items()}
-    one, _, two = (runs[name]["losses"] for name in WAYS)
+    one, two = (runs[name]["losses"] for name in WAYS)
     result = {
-        **provenance(),
-        "load_before": round(load, 1),
+        **about,
         "steps": given.steps,
         "largest_difference": max(abs(a - b) for a, b in zip(one, two, strict=True)),
         "runs": runs,
