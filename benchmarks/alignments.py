@@ -3,11 +3,10 @@
 usage: python benchmarks/alignments.py [--data DIR] [--jobs N] [--only NAME] [--out FILE]
 
 24,917 pairs to learn from, in lower case, without those of the test part; one source in fifty of them is held out, for
-the loss and for the choice of layers and shifts by the agreement of both directions. Nothing is tuned on the 447 test
-pairs, which alone have links by people. Each kind of model is trained in both directions; the links of both, put
-together by grow-diag, then guide the same runs for some more epochs (Garg et al. 2019, Chen et al. 2020). eflomal
-(Östling and Tiedemann 2016) runs where `eflomal-align` is on the path, on the same pairs. Writes JSON and prints a
-table of alignment error rates.
+the loss and for the choice of layer, shift or posterior by the agreement of both directions. The 447 test pairs alone
+have links by people. Each kind of model is trained in both directions; the links of both, put together by grow-diag,
+then guide the same runs for some more epochs (Garg et al. 2019, Chen et al. 2020). eflomal (Östling and Tiedemann 2016)
+runs where `eflomal-align` is on the path, on the same pairs. Writes JSON and prints a table of alignment error rates.
 """
 
 import gzip
@@ -31,12 +30,12 @@ from saccade.alignments.weights import likeliest
 from saccade.data.aligned import Gold, WordPair, parse_pharaoh, pharaoh, read_gold, word_pairs
 from saccade.data.pairs import PairFile
 from saccade.files import write_atomic
-from saccade.metrics.alignments import agreement, alignment_scores
+from saccade.metrics.alignments import alignment_scores
 from saccade.runs import METRICS, Run
 from saccade.tasks.base import Start
 from saccade.tasks.load import load
 from saccade.tasks.translate.aligning import align
-from saccade.tasks.translate.choosing import by_agreement, keep
+from saccade.tasks.translate.choosing import ByAgreement, by_agreement, keep
 from saccade.tasks.translate.options import TranslateOptions
 
 COMMON: dict[str, Any] = {"precision": "bfloat16", "max_length": 150, "patience": 100, "batch_tokens": 2000, "seed": 0}
@@ -141,7 +140,7 @@ def guide(given: Namespace, files: Files, kind: str) -> tuple[Path, Path]:
     """The links of both unguided runs put together, for each way; layers and shifts are those that agree most."""
     paths = tuple(given.work / f"links-{kind}.{way}" for way in WAYS)
     if not all(path.exists() for path in paths):
-        choose(given, files, kind)
+        choose(given, files, kind, guided=False)
         both = linked(given, kind, list(word_pairs(*files.train)), guided=False)
         links = [symmetrize(*one, GUIDE) for one in zip(*both, strict=True)]
         for path, some in zip(paths, (links, map(transposed, links)), strict=True):
@@ -149,13 +148,13 @@ def guide(given: Namespace, files: Files, kind: str) -> tuple[Path, Path]:
     return paths
 
 
-def choose(given: Namespace, files: Files, kind: str) -> float:
-    """Let the unguided runs of a kind keep the choice whose links agree most on the part that is held out."""
-    folders = [run_of(given, kind, way, guided=False) for way in WAYS]
-    best = by_agreement(*map(load, folders), list(word_pairs(*files.held)), likeliest)[0]
-    for folder, choice in zip(folders, best[:2], strict=True):
-        keep(Run(folder), choice, {"agreement": best.agreement, "on": str(files.held[0])})
-    return best.agreement
+def choose(given: Namespace, files: Files, kind: str, *, guided: bool) -> list[ByAgreement]:
+    """Let the runs of a kind keep the choice whose links agree most on the part that is held out; all, best first."""
+    folders = [run_of(given, kind, way, guided=guided) for way in WAYS]
+    found = by_agreement(*map(load, folders), list(word_pairs(*files.held)), likeliest)
+    for folder, choice in zip(folders, found[0][:2], strict=True):
+        keep(Run(folder), choice, {"agreement": found[0].agreement, "on": "held"})
+    return found
 
 
 def linked(given: Namespace, kind: str, pairs: Sequence[WordPair], *, guided: bool) -> list[list[Links]]:
@@ -218,14 +217,13 @@ def main() -> None:
 
 def report(given: Namespace, files: Files, found: dict[str, dict[str, Any]]) -> None:
     """Measure every run on the test pairs, write it down and print it."""
-    gold, held = list(read_gold(files.gold)), list(word_pairs(*files.held))
+    gold = list(read_gold(files.gold))
     table: dict[str, Any] = {}
     for kind in KINDS:
         for guided in (False, True):
+            choices = choose(given, files, kind, guided=guided)
             both = linked(given, kind, [true.words for true in gold], guided=guided)
-            agreed = agreement(*linked(given, kind, held, guided=guided))
-            choices = [load(run_of(given, kind, way, guided=guided)).alignment for way in WAYS]
-            table[f"{kind}{', guided' * guided}"] = {**rates(both, gold), "agreement": agreed, "choices": choices}
+            table[f"{kind}{', guided' * guided}"] = {**rates(both, gold), "choices": choices[:9]}
     table["eflomal"] = eflomal(given, files, gold)
     results = {"goals": GOALS, "common": COMMON, "kinds": KINDS, "guided": GUIDED, "guide": GUIDE}
     trials.write(given, found, {**results, "table": table, "trainings": found})

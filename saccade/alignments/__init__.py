@@ -19,8 +19,11 @@ class Choice(NamedTuple):
     layer: of a Transformer's decoder, from 0, or from the end, -1 the last; None: the last. A recurrent one has one.
     head:  of that layer, from 0; None: the mean of all.
     shift: whether a token has the weights of the step that reads it, in place of those of the step that predicted it.
+    posterior: whether the token itself tells which of the weights it came of, for recurrent decoders that attend after
+           their cell.
     """
 
     layer: int | None = None
     head: int | None = None
     shift: bool = False
+    posterior: bool = False

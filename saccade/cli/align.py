@@ -62,8 +62,8 @@ def _check(command: Align) -> None:
         raise OptionError(f"--threshold must be above 0 and at most 1; got {command.threshold}")
     if command.choose and command.gold is None and command.reverse is None:
         raise OptionError("--choose needs --gold, links that people drew, or --reverse, to agree with; got neither")
-    for name, given in (("layer", command.layer), ("head", command.head), ("shift", command.shift or None)):
-        if command.choose and given is not None:
+    for name, given, none in zip(Choice._fields, _given_choice(command), Choice(), strict=True):
+        if command.choose and given != none:
             raise OptionError(f"--choose chooses the --{name}; got both")
 
 
@@ -95,7 +95,11 @@ def _typed(choice: Choice) -> str:
     ('--layer 2 --shift', '--no-shift')
     """
     places = [f"--{name} {place}" for name, place in zip(Choice._fields, choice[:2], strict=False) if place is not None]
-    return " ".join([*places, *["--shift"] * choice.shift]) or "--no-shift"
+    return " ".join([*places, *["--shift"] * choice.shift, *["--posterior"] * choice.posterior]) or "--no-shift"
+
+
+def _given_choice(command: Align) -> Choice:
+    return Choice(command.layer, command.head, command.shift, command.posterior)
 
 
 def _linking(command: Align) -> Linking:
@@ -123,7 +127,7 @@ class _Direction:
     def __init__(self, folder: Path, command: Align):
         self.folder, self.link = folder, _linking(command)
         self.translator = task_named("translate").load(folder, device=command.device)
-        said = Choice(command.layer, command.head, command.shift)
+        said = _given_choice(command)
         self.choice = self.translator.alignment if said == Choice() else said
         try:
             check(self.choice, self.translator.model.config)

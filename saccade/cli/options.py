@@ -205,10 +205,13 @@ class Align:
     """The head of that layer, from 0; without it the mean of all."""
     shift: bool = False
     """Take what was looked at when a word was read in place of when it was predicted (Chen et al. 2020, Shift-Att)."""
+    posterior: bool = False
+    """Let each word tell which of the weights it came of, by how likely each source word alone makes it (Shankar and
+    Sarawagi 2019); for recurrent decoders with --attend after."""
     choose: bool = False
-    """Choose layer, head and shift: those with the lowest error on --gold, or else the layers and shifts of the run and
-    of --reverse whose links of --source and --target agree most. The run folders keep the choice, and whatever is
-    aligned afterwards is aligned with it, unless --layer, --head or --shift say otherwise."""
+    """Choose layer, head, shift and posterior: those with the lowest error on --gold, or else those of the run and of
+    --reverse, without heads, whose links of --source and --target agree most. The run folders keep the choice, and
+    whatever is aligned afterwards is aligned with it, unless one of the four is given."""
     threshold: float | None = None
     """Link words of at least this weight; without it each target word and the source word of its largest."""
     out: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from saccade.attention.base import Attention
 from saccade.attention.none import NoAttention
@@ -14,6 +15,7 @@ from saccade.attention.results import Memory, dense, exportable
 from saccade.layers import CellName, Order
 from saccade.layers.cells import Ahead, CellState, StackedCell, StackedRecurrence
 from saccade.layers.dropout import VariationalDropout, dropout_of
+from saccade.normalizers import softmax
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,44 @@ class RecurrentDecoder(nn.Module):
         logits = self._predict(run, source.copy)
         gate = self.copier.logit(run.context, run.output, run.embedded)
         return copied_share(logits.log_softmax(-1), run.weights, gate, source.copy, target)
+
+    def posterior(
+        self,
+        before: Int[Tensor, "batch target"],
+        target: Int[Tensor, "batch target"],
+        source: Source,
+        state: DecoderState,
+    ) -> Float[Tensor, "batch target source"] | None:
+        """What was looked at, given what was written: `a_ij p(y_i | s_i, h_j) / sum_k a_ik p(y_i | s_i, h_k)`.
+
+        The weights a_ij are made before y_i is known, and so are spread over whatever may come; how likely each slot
+        alone makes y_i tells which one it was. Of Shankar and Sarawagi 2019, "Posterior Attention Models", section 3.1,
+        who train so; here the decoder is trained as ever. Costs as many predictions as there are weights above zero.
+
+        Args:
+            before: the tokens before each, the start token first.
+            target: the tokens.
+
+        Returns:
+            rows that sum to one; None where nothing looks.
+
+        Raises:
+            ValueError: a decoder that attends before its cell, which would step for each slot, or one that copies.
+        """
+        if self.config.attend != "after" or self.copier is not None:
+            raise ValueError("posterior needs a decoder that attends after its cell and does not copy")
+        run = self._run(before, source, state, need_weights=True)
+        if run.weights is None:
+            return None
+        ours, theirs = self.attentional.weight.split([self.config.hidden, self.config.memory], 1)
+        queries, slots = run.output @ ours.T, source.memory.value @ theirs.T
+        weights = run.weights.to(torch.promote_types(run.weights.dtype, torch.float32))
+        likelihood = torch.zeros_like(weights)
+        for step, query in enumerate(queries.unbind(1)):
+            row, slot = (weights[:, step] > 0).nonzero(as_tuple=True)
+            logits = self.output(torch.tanh(query[row] + slots[row, slot])).to(weights.dtype)
+            likelihood[row, step, slot] = -cross_entropy(logits, target[row, step], reduction="none")
+        return softmax(weights.log() + likelihood, weights > 0)
 
     def _run(self, target: Tensor, source: Source, state: DecoderState, *, need_weights: bool) -> _Steps:
         """All steps under teacher forcing."""

@@ -193,6 +193,17 @@ class Seq2Seq(nn.Module):
         assert isinstance(self.decoder, TransformerWriter)
         return self.decoder.every_head(target, *self.remember(source, lengths), where=where)
 
+    def posterior(
+        self,
+        source: Int[Tensor, "batch source"],
+        lengths: Int[Tensor, " batch"],
+        before: Int[Tensor, "batch target"],
+        target: Int[Tensor, "batch target"],
+    ) -> Float[Tensor, "batch target source"] | None:
+        """What a recurrent decoder looked at, given what was written; see `RecurrentDecoder.posterior`."""
+        assert isinstance(self.decoder, RecurrentDecoder)
+        return self.decoder.posterior(before, target, *self.remember(source, lengths))
+
     def copied(
         self,
         source: Int[Tensor, "batch source"],

@@ -224,7 +224,7 @@ def test_layers_that_are_not_there(say, transformers, run_folder, files):
     none = "layer and head must be of a Transformer's decoder; got a decoder of the kind lstm"
     assert say(run_folder, *given(files), "--layer", 0).errors == [f"saccade: {run_folder}: {none}"]
     assert say(run, *given(files), "--head", 2).errors == [f"saccade: {run}: head must be from -2 to 1; got 2"]
-    (run / "alignment.json").write_text('{"layer": 7, "head": null, "shift": false}')
+    (run / "alignment.json").write_text('{"layer": 7, "head": null, "shift": false, "posterior": false}')
     assert say(run, *given(files)).errors == [f"saccade: {run}: layer must be from -2 to 1; got 7"]
 
 
@@ -239,6 +239,7 @@ OPTIONS = {
     ),
     ("--gold", "a", "--choose", "--head", 0): "--choose chooses the --head; got both",
     ("--gold", "a", "--choose", "--shift"): "--choose chooses the --shift; got both",
+    ("--gold", "a", "--choose", "--posterior"): "--choose chooses the --posterior; got both",
     ("--gold", "a", "--threshold", 0): "--threshold must be above 0 and at most 1; got 0.0",
     ("--gold", "a", "--threshold", "nan"): "--threshold must be above 0 and at most 1; got nan",
 }

@@ -123,3 +123,36 @@ def test_it_takes_a_table_of_tokens_and_refuses_a_mechanism_of_other_widths():
     other = build_visual("additive", query_dim=MEMORY, key_dim=MEMORY, hidden_dim=3)
     with pytest.raises(ValueError, match=r"^attention must have query_dim and key_dim 6 and 10; got 10 and 10$"):
         RecurrentDecoder(config, other)
+
+
+@pytest.mark.parametrize("name", ["additive", "general+sparsemax", "location-sensitive", "general+local-p"])
+def test_what_was_looked_at_given_what_was_written(name):
+    """A slot's share is its weight times how likely it alone would have made the token; padding has none."""
+    decoder, (states, summary, before) = decoder_of(name, "after"), batch()
+    poisoned, target = states.masked_fill(~MASK[..., None], float("nan")), before.flip(1)
+    found = decoder.posterior(before, target, *decoder.begin(poisoned, MASK, summary))
+    read, state = decoder.begin(poisoned, MASK, summary)
+    for i, token in enumerate(before.unbind(1)):
+        step = decoder.step(token, read, state)
+        state = step.state
+        for b, length in enumerate(LENGTHS):
+            joint = []
+            for j in range(length):
+                vector = torch.tanh(decoder.attentional(torch.cat([state.cells.hidden[b, -1], states[b, j]])))
+                joint.append(step.weights[b, j] * decoder.output(vector).softmax(-1)[target[b, i]])
+            expected = torch.stack(joint) / sum(joint)
+            torch.testing.assert_close(found[b, i, :length], expected, rtol=0, atol=1e-10)
+            assert not found[b, i, length:].any()
+
+
+def test_nothing_was_looked_at_where_nothing_looks():
+    decoder, (states, summary, target) = decoder_of("none", "after"), batch()
+    assert decoder.posterior(target, target, *decoder.begin(states, MASK, summary)) is None
+
+
+@pytest.mark.parametrize(("attend", "copy"), [("before", False), ("after", True)])
+def test_a_posterior_of_other_decoders(attend, copy):
+    decoder, (states, summary, target) = decoder_of("additive", attend, copy), batch()
+    begun = decoder.begin(states, MASK, summary, torch.zeros(3, SLOTS, dtype=torch.long) if copy else None)
+    with pytest.raises(ValueError, match="posterior needs a decoder that attends after its cell and does not copy"):
+        decoder.posterior(target, target, *begun)

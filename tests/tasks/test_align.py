@@ -116,3 +116,15 @@ def test_what_cannot_be_aligned():
             align(translate, [("a", "b"), pair])
     with pytest.raises(RunError, match="expected a translator that looks at its source; it looks at nothing"):
         align(untrained("char", attention="none"), [("a", "b")])
+
+
+def test_the_posterior_of_words_does_not_depend_on_company():
+    translate = untrained("bpe", attend="after")
+    together = align(translate, PAIRS * 20, choice=Choice(posterior=True))
+    alone = [align(translate, [pair], choice=Choice(posterior=True))[0] for pair in PAIRS] * 20
+    for one, other, prior in zip(together, alone, align(translate, PAIRS * 20), strict=True):
+        assert one.weights == pytest.approx(other.weights, abs=1e-5)
+        assert one.weights.shape == prior.weights.shape
+        assert one.weights != pytest.approx(prior.weights, abs=1e-4)
+    with pytest.raises(RunError, match="it looks at nothing"):
+        align(untrained("char", attention="none", attend="after"), PAIRS, choice=Choice(posterior=True))

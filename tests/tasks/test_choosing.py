@@ -22,10 +22,11 @@ from saccade.tasks.translate.translator import Longest, Translator, new_model
 PAIRS = [WordPair(("ab", "c", "d"), ("x", "yz")), WordPair(("c",), ("yz", "x", "x")), WordPair(("d", "ab"), ("x", "w"))]
 
 
-def untrained(decoder: str, seed: int = 1) -> Translator:
+def untrained(decoder: str, seed: int = 1, **given: object) -> Translator:
     torch.manual_seed(seed)
     both = Vocabularies(*[learn([" ".join(side) for pair in PAIRS for side in pair], "char")] * 2)
-    options = TranslateOptions(level="char", encoder="transformer", decoder=decoder, layers=3, heads=2, hidden=8)
+    sizes = {"layers": 3, "heads": 2, "hidden": 8}
+    options = TranslateOptions(level="char", encoder="transformer", decoder=decoder, **sizes, **given)
     model = new_model(options, both)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -39,10 +40,16 @@ def linked(translator: Translator, choice: Choice, pairs: list[WordPair] = PAIRS
 
 def test_what_there_is_to_choose_from():
     assert choices(untrained("gru"), heads=True) == [Choice(), Choice(shift=True)]
+    after = [Choice(), Choice(shift=True), Choice(posterior=True)]
+    assert choices(untrained("gru", attend="after"), heads=True) == after
     layers, heads = (choices(untrained("transformer"), heads=heads) for heads in (False, True))
     assert layers == [Choice(layer, None, shift) for layer in range(3) for shift in (False, True)]
     assert len(set(heads)) == 3 * 3 * 2
     assert set(layers) < set(heads)
+    guided = untrained("transformer")
+    guided.alignment = Choice(1, 0, shift=True)
+    assert choices(guided, heads=False) == [Choice(1, 0, shift=True), *layers]
+    assert set(choices(guided, heads=True)) == set(heads)
 
 
 def test_a_layer_is_the_mean_of_its_heads():
@@ -87,7 +94,7 @@ def test_without_gold_the_directions_that_agree_most_are_first():
 def test_a_run_keeps_its_choice(tmp_path):
     run = Run(tmp_path)
     assert kept(run) is None
-    for choice in (Choice(2, None, shift=True), Choice(), Choice(-1, 0)):
+    for choice in (Choice(2, None, shift=True), Choice(), Choice(-1, 0), Choice(posterior=True)):
         keep(run, choice, {"aer": 0.25, "on": "a file"})
         assert kept(run) == choice
     assert json.loads((tmp_path / ALIGNMENT).read_text())["chosen"] == {"aer": 0.25, "on": "a file"}
@@ -103,16 +110,19 @@ def test_a_broken_choice_is_named(tmp_path, broken):
         kept(Run(tmp_path))
 
 
+AFTER = "a recurrent decoder that attends after its cell, no copying and no shift"
 MISSING = {
     ("gru", Choice(0)): "layer and head must be of a Transformer's decoder; got a decoder of the kind gru",
     ("gru", Choice(head=0)): "layer and head must be of a Transformer's decoder; got a decoder of the kind gru",
     ("transformer", Choice(3)): "layer must be from -3 to 2; got 3",
     ("transformer", Choice(0, -3)): "head must be from -2 to 1; got -3",
+    ("transformer", Choice(posterior=True)): f"posterior needs {AFTER}",
+    ("gru", Choice(posterior=True)): f"posterior needs {AFTER}",
 }
 
 
 @pytest.mark.parametrize(("decoder", "choice"), MISSING)
 def test_what_a_model_has_not(decoder, choice):
-    with pytest.raises(ValueError, match="must be") as caught:
+    with pytest.raises(ValueError, match=r"must be|needs") as caught:
         align(untrained(decoder), PAIRS, choice=choice)
     assert str(caught.value) == MISSING[decoder, choice]

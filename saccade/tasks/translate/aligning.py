@@ -90,8 +90,8 @@ def forced_weights(
     """What each token of a given target looks at, when the true tokens before it are given.
 
     A row is that of the step that predicted its token, or with a shift that of the next step, which reads the token
-    (Chen et al. 2020, Shift-Att). A decoder that attends before its cell asks with the state before it: one that has
-    not read yet what this step reads.
+    (Chen et al. 2020, Shift-Att), or what `RecurrentDecoder.posterior` makes of the first. A decoder that attends
+    before its cell asks with the state before it: one that has not read yet what this step reads.
 
     Args:
         translator: any that looks at its source.
@@ -130,6 +130,9 @@ def check(choice: Choice, config: Seq2SeqConfig) -> None:
         raise ValueError(
             f"layer and head must be of a Transformer's decoder; got a decoder of the kind {config.decoder}"
         )
+    after = config.decoder != "transformer" and config.attend == "after" and not config.copy
+    if choice.posterior and (choice.shift or not after):
+        raise ValueError("posterior needs a recurrent decoder that attends after its cell, no copying and no shift")
     for name, place, count in (("layer", choice.layer, config.layers), ("head", choice.head, config.heads)):
         if place is not None and not -count <= place < count:
             raise ValueError(f"{name} must be from {-count} to {count - 1}; got {place}")
@@ -139,7 +142,8 @@ def _looked(model: Seq2Seq, batch: Batch, choice: Choice) -> Tensor:
     """The chosen weights, `[batch, target, source]`."""
     given = batch.source, batch.lengths, batch.before
     if choice.layer is None and choice.head is None:
-        weights = model(*given, copy=batch.copy).weights
+        posterior = choice.posterior
+        weights = model.posterior(*given, batch.target) if posterior else model(*given, copy=batch.copy).weights
         if weights is None:
             raise RunError("expected a translator that looks at its source; it looks at nothing (--attention none)")
         return cast(Tensor, weights)

@@ -38,16 +38,20 @@ class ByAgreement(NamedTuple):
 
 
 def choices(translator: Translator, *, heads: bool) -> list[Choice]:
-    """What there is to choose from: each layer of a Transformer's decoder, each with and without a shift.
+    """What there is to choose from: each layer of a Transformer's decoder, each with and without a shift, and
+    what was guided or chosen before; or the shift and the posterior of a recurrent one.
 
     Args:
         heads: whether each head of a layer stands there too, beside the mean of all.
     """
     config = translator.model.config
     if config.decoder != "transformer":
-        return [Choice(), Choice(shift=True)]
+        after = config.attend == "after" and not config.copy
+        return [Choice(), Choice(shift=True), *[Choice(posterior=True)] * after]
     places = [None, *range(config.heads)] if heads else [None]
-    return [Choice(*some) for some in product(range(config.layers), places, (False, True))]
+    own = [] if translator.alignment.layer is None else [translator.alignment]
+    every = (Choice(*some) for some in product(range(config.layers), places, (False, True)))
+    return list(dict.fromkeys([*own, *every]))
 
 
 def by_gold(translator: Translator, gold: Sequence[Gold], link: Linking) -> list[ByGold]:
@@ -98,7 +102,8 @@ def kept(run: Run) -> Choice | None:
         found = json.loads(path.read_text("utf-8"))
         choice = Choice(*(found[name] for name in Choice._fields))
     except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(f"{path}: expected layer, head and shift as JSON; got something else") from None
-    if not all(place is None or type(place) is int for place in choice[:2]) or type(choice.shift) is not bool:
-        raise RunError(f"{path}: expected numbers of layer and head, or null, and a shift; got {tuple(choice)}")
+        raise RunError(f"{path}: expected {', '.join(Choice._fields)} as JSON; got something else") from None
+    kinds = zip(choice, (int, int, bool, bool), strict=True)
+    if not all(type(part) is kind or (kind is int and part is None) for part, kind in kinds):
+        raise RunError(f"{path}: expected numbers or null for layer and head, then true or false; got {[*choice]}")
     return choice
