@@ -26,6 +26,9 @@ HEAVY |= {
 HEAVY |= {
     "PIL": {"data"},
     "soundfile": {"data"},
+    "datasets": {"data"},
+    "pyarrow": {"data"},
+    "huggingface_hub": {"data"},
     "timm": {"layers"},
     "transformers": {"layers"},
     "matplotlib": {"lens"},
