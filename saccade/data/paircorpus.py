@@ -1,5 +1,7 @@
 """Encoded pairs on disk, and batches out of them."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade.data.copying import copyable, with_copies
-from saccade.data.corpus import Ragged
+from saccade.data.corpus import Ragged, Rows, read_rows, rows_of, write_rows
 from saccade.data.pairs import Pair
 from saccade.data.tokens import PAD, START, UNKNOWN, Vocabulary
+from saccade.files import write_atomic
 
-_CHUNK = 2000
+_CHUNK = 5000
+_COLUMNS = ("source", "target", "copy")
 
 
 class Batch(NamedTuple):
@@ -91,52 +95,24 @@ class PairCorpus:
     """Encoded pairs in memory-mapped files.
 
     Args:
-        copy: whether the model copies from the source; then what can be copied is a third column.
-
-    Attributes:
         too_long: pairs left out because a side was longer than allowed.
         unknown: tokens that the vocabularies do not know, both sides.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        pairs: Iterable[Pair],
-        vocabularies: Vocabularies,
-        max_length: int,
-        *,
-        copy: bool = False,
-    ):
-        self.too_long, self.unknown = 0, 0
-        columns = ("source", "target", "copy")[: 2 + copy]
-        self._rows = Ragged(folder, name, columns, self._encoded(pairs, vocabularies, max_length, copy))
-        self.fingerprint = self._rows.fingerprint
-
-    def _encoded(
-        self, pairs: Iterable[Pair], vocabularies: Vocabularies, max_length: int, copy: bool
-    ) -> Iterator[tuple[list[int], ...]]:
-        rest = iter(pairs)
-        while chunk := list(islice(rest, _CHUNK)):
-            encoded = encode(chunk, vocabularies, copy=copy)
-            sides = [encoded.sources, encoded.targets, *([] if encoded.copies is None else [encoded.copies])]
-            for rows in zip(*sides, strict=True):
-                if max(map(len, rows)) > max_length:
-                    self.too_long += 1
-                else:
-                    self.unknown += sum(row.count(UNKNOWN) for row in rows[:2])
-                    yield rows
+    def __init__(self, rows: Ragged, too_long: int, unknown: int):
+        self._rows, self.too_long, self.unknown = rows, too_long, unknown
+        self.fingerprint = rows.fingerprint
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> NDArray[np.int32]:
         """The number of tokens of each source."""
         return self._rows.lengths[0]
 
     @property
-    def target_sizes(self) -> NDArray[np.int64]:
+    def target_sizes(self) -> NDArray[np.int32]:
         """The number of tokens of each target."""
         return self._rows.lengths[1]
 
@@ -144,3 +120,66 @@ class PairCorpus:
         """The pairs at these indices."""
         source, target, *copy = (self._rows.padded(column, indices) for column in range(len(self._rows.lengths)))
         return _batch(source, self._rows.of(0, indices), target, copy[0] if copy else None)
+
+
+def encode_pairs(
+    folder: Path,
+    name: str,
+    pairs: Iterable[Pair],
+    vocabularies: Vocabularies,
+    max_length: int,
+    *,
+    copy: bool = False,
+) -> PairCorpus:
+    """Encode pairs into files, some at a time, without those of which a side has more tokens than allowed.
+
+    Args:
+        copy: whether the model copies from the source; then what can be copied is a third column.
+    """
+    too_long = unknown = 0
+
+    def encoded() -> Iterator[tuple[Rows, ...]]:
+        nonlocal too_long, unknown
+        rest = iter(pairs)
+        while chunk := list(islice(rest, _CHUNK)):
+            columns = _columns(chunk, vocabularies, copy)
+            short = np.logical_and.reduce([rows.lengths <= max_length for rows in columns])
+            kept = tuple(rows.only(short) for rows in columns)
+            too_long += int(len(short) - short.sum())
+            unknown += sum(int((rows.numbers == UNKNOWN).sum()) for rows in kept[:2])
+            yield kept
+
+    rows = write_rows(folder, name, _COLUMNS[: 2 + copy], encoded())
+    counted = {"too_long": too_long, "unknown": unknown, "made_with": _made_with(vocabularies, max_length)}
+    write_atomic(folder / f"{name}.json", json.dumps(counted))
+    return PairCorpus(rows, too_long, unknown)
+
+
+def reopen_pairs(
+    folder: Path, name: str, vocabularies: Vocabularies, max_length: int, *, copy: bool = False
+) -> PairCorpus | None:
+    """What `encode_pairs` wrote to its end, with the same vocabularies and the same bound; else None.
+
+    Every number is read again for the fingerprint.
+    """
+    try:
+        counted = json.loads((folder / f"{name}.json").read_text("utf-8"))
+        if counted["made_with"] != _made_with(vocabularies, max_length):
+            return None
+        return PairCorpus(read_rows(folder, name, _COLUMNS[: 2 + copy]), counted["too_long"], counted["unknown"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole
+        return None
+
+
+def _columns(pairs: Sequence[Pair], vocabularies: Vocabularies, copy: bool) -> tuple[Rows, ...]:
+    if copy:
+        encoded = encode(pairs, vocabularies, copy=True)
+        assert encoded.copies is not None
+        return rows_of(encoded.sources), rows_of(encoded.targets), rows_of(encoded.copies)
+    sides = ([pair.source for pair in pairs], [pair.target for pair in pairs])
+    return tuple(vocabulary.rows(texts) for vocabulary, texts in zip(vocabularies, sides, strict=True))
+
+
+def _made_with(vocabularies: Vocabularies, max_length: int) -> str:
+    made = json.dumps([max_length, *(vocabulary.to_json() for vocabulary in vocabularies)])
+    return hashlib.sha256(made.encode()).hexdigest()

@@ -1,7 +1,6 @@
 """Train a model into a run folder, from the beginning or from where it was killed."""
 
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +12,14 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from saccade.errors import RunError
-from saccade.runs import CHECKPOINTS, SCRATCH, TENSORBOARD, Run
+from saccade.runs import CHECKPOINTS, TENSORBOARD, Run
 from saccade.tasks.base import Say, Start, Task, say
 from saccade.tasks.course import Course
 from saccade.tasks.devices import pick_device
 from saccade.tasks.load import task_of
 from saccade.training.callbacks import LAST, AtomicCheckpoints, AveragedWeights, KeepBest, checkpointing
 from saccade.training.interrupt import Interruptible
+from saccade.training.kept import discard_unless_of_use
 from saccade.training.module import Plan, RoundOfBatches, TrainingModule, ValidationBatches, plan
 from saccade.training.prepare import Prepared, prepare
 from saccade.training.progress import ProgressBar
@@ -93,9 +93,8 @@ def fit(
     if checkpoint is None:
         _refuse_another_run(run, start)
         run.create()
+    finished = False
     try:
-        shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
-        run.path(SCRATCH).mkdir()
         prepared = prepare(run, task, options, start, say, going_on=checkpoint is not None)
         if prepared.config.get("finished"):
             say(f"{run}: this training is finished; nothing to resume")
@@ -103,8 +102,9 @@ def fit(
             _train(run, task, prepared, where, checkpoint, say, watch)
             best = min(run.read_metrics(), key=task.rank)
             run.write_config({**prepared.config, "finished": True, "scores": best})
+        finished = True
     finally:
-        shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
+        discard_unless_of_use(run, finished=finished)
         run.discard_if_not_begun()
     return task.load(folder, device=device)
 
