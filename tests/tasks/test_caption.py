@@ -220,7 +220,9 @@ def test_several_captions_of_an_image(tmp_path, train, images, monkeypatch):
     assert Run(tmp_path / "run").read_config()["data"]["training_images"] == 30
     said = {"a.png": texts[1], "b.png": "y"}
     monkeypatch.setattr(
-        trained, "written", lambda arrays, *, beam, manner: [[Found(said[name], (), 0.0, None)] for name in ("a.png", "b.png")]
+        trained,
+        "written",
+        lambda arrays, *, beam, manner: [[Found(said[name], (), 0.0, None)] for name in ("a.png", "b.png")],
     )
     scores = trained.evaluate(ListFile((file,), COLUMNS))
     assert (scores.exact_match, scores.images, scores.cer, scores.wer) == (0.5, 2, None, None)
@@ -230,7 +232,9 @@ def test_figures_of_a_hand_made_case(tmp_path, caption_run, images, monkeypatch)
     file = listed(tmp_path / "list.tsv", "a.png\tred left blue right", "b.png\tgreen left", "tall.png\tblue right")
     said = ["red left red right", "green left", "blue"]  # in the order of the names
     trained = load(caption_run)
-    monkeypatch.setattr(trained, "written", lambda arrays, *, beam, manner: [[Found(text, (), 0.0, None)] for text in said])
+    monkeypatch.setattr(
+        trained, "written", lambda arrays, *, beam, manner: [[Found(text, (), 0.0, None)] for text in said]
+    )
     scores = trained.evaluate(ListFile((file,), COLUMNS))
     assert scores.exact_match == pytest.approx(1 / 3)
     assert scores.wer == pytest.approx(2 / 8)

@@ -192,7 +192,9 @@ def test_figures_of_a_hand_made_case(tmp_path, transcribe_run, heard, monkeypatc
     list_ = listed(tmp_path / "list.tsv", "0.wav\tlow", "1.wav\tmid high", "2.wav\thigh low low mid", "3.wav\tmid")
     said = ["low", "mid low", "high low mid", "mid mid"]
     trained = load(transcribe_run)
-    monkeypatch.setattr(trained, "written", lambda arrays, *, beam, manner: [[Found(text, (), 0.0, None)] for text in said])
+    monkeypatch.setattr(
+        trained, "written", lambda arrays, *, beam, manner: [[Found(text, (), 0.0, None)] for text in said]
+    )
     scores = trained.evaluate(ListFile((list_,), COLUMNS))
     assert (scores.substitutions, scores.deletions, scores.insertions, scores.words) == (1, 1, 1, 8)
     assert scores.wer == pytest.approx(3 / 8)
