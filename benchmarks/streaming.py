@@ -1,16 +1,18 @@
 """Translation from more pairs than memory holds: what is in memory, how fast, and whether each pair is seen once.
 
-usage: python benchmarks/streaming.py [--pairs 10000000] [--level bpe] [--vocab 8000] [--batch-tokens 8192] [--kills 1]
-    [--seed 0] [--work FOLDER] [--out FILE]
+usage: python benchmarks/streaming.py [--pairs 10000000] [--few 200000] [--level bpe] [--vocab 8000]
+    [--batch-tokens 8192] [--kills 1] [--seed 0] [--work FOLDER] [--out FILE]
 
 1. Pairs of made-up words, the commonest of 200,000 as in real texts (Zipf), are written into a `.tsv.gz`.
 2. A process does what `saccade train translate` does before its first step: it holds a part out, learns vocabularies
    and encodes. Then it draws the batches of one epoch, and writes down after each which pairs it has seen.
-3. It is killed (SIGKILL) at a random moment of the epoch; another one encodes again, as `--resume` does, finds the same
-   pairs, and goes on behind the last batch that was written down. So it goes until the epoch is over.
+3. It is killed (SIGKILL) at a random moment of the epoch; another one does what `--resume` does: it takes up what was
+   encoded, and goes on behind the last batch that was written down. So it goes until the epoch is over.
+4. All of it once before with `--few` pairs: what a stage has in memory more than then grows with the pairs.
 
-A thread samples memory twice a second: `anonymous` is what a process has of its own, `file` what it sees of files that
-are mapped, which the system takes back at need. Tokens are of both sides, padding not counted. Needs Linux.
+A thread samples memory ten times a second: `anonymous` is what a process has of its own, `file` what it sees of files
+that are mapped, which the system takes back at need. Seconds are those on the clock, and those that the process worked
+(on all cores together). Tokens are of both sides, padding not counted. Needs Linux.
 """
 
 import argparse
@@ -23,7 +25,6 @@ import sys
 import tempfile
 import threading
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,50 +33,82 @@ import torch
 from provenance import provenance
 
 from saccade.data.pairs import PairFile
+from saccade.runs import Run
 from saccade.tasks.base import Start
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.task import Translate
+from saccade.training.prepare import prepare
 
 HERE = Path(__file__).parent
 LETTERS = np.array(list("etaoinshrdlucmfwygpbvk"))
 WORDS = 200_000
 
 
-class Memory(threading.Thread):
-    """Samples what the process holds, stage by stage."""
+class Watch(threading.Thread):
+    """Stage by stage what the process holds, and how long it takes."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.stage, self.samples = "start", []
-        self._began, self._over = time.monotonic(), threading.Event()
+        self.stages: dict[str, dict[str, float]] = {}
+        self.over_time: list[tuple[float, str, int, int]] = []
+        self._over, self._began = threading.Event(), time.monotonic()
+        self._clock, self._worked = self._began, time.process_time()
+        self.stage = ""
+        self.enter("start")
 
     def run(self) -> None:
-        while not self._over.wait(0.5):
+        while not self._over.wait(0.1):
             self.sample()
 
     def sample(self) -> None:
         lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
-        found = {line[0]: int(line[1]) / 1024 for line in lines if line[0] in ("RssAnon:", "RssFile:")}
-        second = round(time.monotonic() - self._began, 1)
-        self.samples.append((second, self.stage, round(found["RssAnon:"]), round(found["RssFile:"])))
+        found = {line[0]: round(int(line[1]) / 1024) for line in lines if line[0] in ("RssAnon:", "RssFile:")}
+        anonymous, file = found["RssAnon:"], found["RssFile:"]
+        self.over_time.append((round(time.monotonic() - self._began, 1), self.stage, anonymous, file))
+        known = self.stages[self.stage]
+        known["anonymous_mib"] = max(known["anonymous_mib"], anonymous)
+        known["least_anonymous_mib"] = min(known["least_anonymous_mib"], anonymous)
+        known["file_mib"] = max(known["file_mib"], file)
 
     def enter(self, stage: str) -> None:
-        self.sample()
-        self.stage = stage
+        """One stage is over, another begins."""
+        clock, worked = time.monotonic(), time.process_time()
+        if self.stage:
+            self.sample()
+            self.stages[self.stage]["seconds"] += round(clock - self._clock, 1)
+            self.stages[self.stage]["cpu_seconds"] += round(worked - self._worked, 1)
+        none = {"seconds": 0.0, "cpu_seconds": 0.0, "anonymous_mib": 0, "least_anonymous_mib": 10**6, "file_mib": 0}
+        self.stages.setdefault(stage, none)
+        self.stage, self._clock, self._worked = stage, clock, worked
         self.sample()
 
     def table(self) -> dict[str, Any]:
-        """Highest MiB of each stage, and at most a hundred samples over time."""
-        self._over.set()
-        self.sample()
-        stages: dict[str, dict[str, float]] = {}
-        for second, stage, anonymous, file in self.samples:
-            known = stages.setdefault(stage, {"anonymous_mib": 0, "file_mib": 0, "from_s": second})
-            known["anonymous_mib"] = max(known["anonymous_mib"], anonymous)
-            known["file_mib"] = max(known["file_mib"], file)
-            known["to_s"] = second
-        thin = self.samples[:: -(-len(self.samples) // 100)]
-        return {"stages": stages, "over_time": thin}
+        """The stages, and at most a hundred samples over time."""
+        self.enter(self.stage)
+        return {"stages": self.stages, "over_time": self.over_time[:: -(-len(self.over_time) // 100)]}
+
+
+class Watched(Translate):
+    """A task that says which stage it has come to."""
+
+    def __init__(self, watch: Watch):
+        self.watch = watch
+
+    def parts(self, *given: Any) -> Any:
+        self.watch.enter("hold out")
+        return super().parts(*given)
+
+    def learn(self, *given: Any) -> Any:
+        self.watch.enter("learn")
+        return super().learn(*given)
+
+    def corpus(self, folder: Path, name: str, *given: Any) -> Any:
+        self.watch.enter(f"encode {name}")
+        return super().corpus(folder, name, *given)
+
+    def reopen(self, *given: Any) -> Any:
+        self.watch.enter("take up")
+        return super().reopen(*given)
 
 
 def write_pairs(path: Path, count: int, seed: int) -> None:
@@ -107,53 +140,46 @@ def seen_before(folder: Path) -> tuple[int, int]:
 
 def work(given: argparse.Namespace) -> None:
     """Prepare as a training does, and draw the batches of an epoch behind those that were seen."""
-    memory, task, folder = Memory(), Translate(), given.work
-    memory.start()
+    watch, folder = Watch(), given.work
+    watch.start()
+    task, run = Watched(watch), Run(folder / "run")
     options = TranslateOptions(
         level=given.level, vocab_size=given.vocab, batch_tokens=given.batch_tokens, seed=given.seed
     )
-    start = Start(PairFile((folder / "pairs.tsv.gz",)), None)
-    times = [time.monotonic()]
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        memory.enter("hold out")
-        training, _ = task.parts(start, options, lambda line: None)
-        memory.enter("learn")
-        times.append(time.monotonic())
-        codec = task.learn(start, training, options)
-        memory.enter("encode")
-        times.append(time.monotonic())
-        corpus = task.corpus(Path(scratch), "training", training, codec, options)
-        memory.enter("draw batches")
-        times.append(time.monotonic())
-        schedule = task.schedule(corpus, options)
-        (folder / "total").write_text(f"{schedule.per_epoch} {corpus.fingerprint}\n")
-        first, _ = seen_before(folder)
-        drawn = padded = 0
-        with open(folder / "seen", "ab") as seen, open(folder / "sizes", "ab") as sizes:
-            for step in range(first, schedule.per_epoch):
-                indices = schedule[step]
-                batch = corpus.batch(indices)
-                drawn += int(batch.lengths.sum() + (batch.target != 0).sum())
-                padded += batch.source.numel() + batch.target.numel()
-                assert max(batch.source.numel(), batch.target.numel()) <= given.batch_tokens or len(indices) == 1
-                seen.write(indices.tobytes())
-                seen.flush()
-                sizes.write(len(indices).to_bytes(8, "little"))
-                sizes.flush()
-        times.append(time.monotonic())
-    tokens = int(corpus.sizes.sum() + corpus.target_sizes.sum())
-    held, learned, encoded, drew = (round(after - before, 1) for before, after in pairwise(times))
+    first, _ = seen_before(folder)
+    start = Start(PairFile((folder / "pairs.tsv.gz",)), None, resume=run.exists())
+    if not run.exists():
+        run.create()
+    corpus = prepare(run, task, options, start, lambda line: None, going_on=False).training
+    watch.enter("order")
+    schedule = task.schedule(corpus, options)
+    schedule[first]
+    (folder / f"prepared-{time.time_ns()}.json").write_text(json.dumps(watch.table()))
+    (folder / "total").write_text(f"{schedule.per_epoch} {corpus.fingerprint}\n")
+    watch.enter("draw batches")
+    drawn = padded = 0
+    with open(folder / "seen", "ab") as seen, open(folder / "sizes", "ab") as sizes:
+        for step in range(first, schedule.per_epoch):
+            indices = schedule[step]
+            batch = corpus.batch(indices)
+            drawn += int(batch.lengths.sum() + (batch.target != 0).sum())
+            padded += batch.source.numel() + batch.target.numel()
+            assert max(batch.source.numel(), batch.target.numel()) <= given.batch_tokens or len(indices) == 1
+            seen.write(indices.tobytes())
+            seen.flush()
+            sizes.write(len(indices).to_bytes(8, "little"))
+            sizes.flush()
+    table = watch.table()
     report = {
         "pairs": len(corpus),
-        "tokens": tokens,
+        "tokens": int(corpus.sizes.sum() + corpus.target_sizes.sum()),
         "batches": schedule.per_epoch,
         "first_batch": first,
-        "seconds": {"hold out": held, "learn": learned, "encode": encoded, "draw batches": drew},
-        "encoded_tokens_per_s": round(tokens / encoded),
-        "drawn_tokens_per_s": round(drawn / max(drew, 0.1)),
+        "drawn_tokens_per_s": round(drawn / max(table["stages"]["draw batches"]["seconds"], 0.1)),
+        "drawn_tokens_per_cpu_s": round(drawn / max(table["stages"]["draw batches"]["cpu_seconds"], 0.1)),
         "padding": round(padded / max(drawn, 1) - 1, 3),
         "fingerprint": corpus.fingerprint,
-        "memory": memory.table(),
+        "last_process": table,
     }
     (folder / "report.json").write_text(json.dumps(report))
 
@@ -193,23 +219,50 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     written = time.monotonic() - began
     killed, fingerprints = run_and_kill(given)
     report = json.loads((given.work / "report.json").read_text())
+    begun = json.loads(min(given.work.glob("prepared-*.json")).read_text())
+    encoding = begun["stages"]["encode training"]
     seen = np.fromfile(given.work / "seen", np.int64)
     once = bool((np.bincount(seen, minlength=report["pairs"]) == 1).all())
     return {
         "pairs_written": given.pairs,
         "gz_mib": round((given.work / "pairs.tsv.gz").stat().st_size / 2**20, 1),
+        "encoded_mib": round(sum(path.stat().st_size for path in (given.work / "run" / "scratch").iterdir()) / 2**20),
         "writing_s": round(written, 1),
         "killed_after_batches": killed,
         "every_pair_once": once,
         "same_pairs_each_time": fingerprints <= {report["fingerprint"]},
+        "taken_up": "encode training" not in report["last_process"]["stages"],
+        "encoded_tokens_per_s": round(report["tokens"] / max(encoding["seconds"], 0.1)),
+        "encoded_tokens_per_cpu_s": round(report["tokens"] / max(encoding["cpu_seconds"], 0.1)),
         **report,
+        "first_process": begun,
     }
+
+
+def measured(given: argparse.Namespace, pairs: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(dir=given.work) as folder:
+        return measure(argparse.Namespace(**{**vars(given), "work": Path(folder), "pairs": pairs}))
+
+
+def grown(many: dict[str, Any], few: dict[str, Any]) -> dict[str, float]:
+    """MiB that each stage holds more of many pairs than of few, at most, in the process that has most of it."""
+
+    def most(found: dict[str, Any]) -> dict[str, float]:
+        stages: dict[str, float] = {}
+        for process in ("first_process", "last_process"):
+            for stage, figures in found[process]["stages"].items():
+                stages[stage] = max(stages.get(stage, 0), figures["anonymous_mib"])
+        return stages
+
+    before = most(few)
+    return {stage: size - before[stage] for stage, size in most(many).items()}
 
 
 def main() -> None:
     """See the usage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=10_000_000)
+    parser.add_argument("--few", type=int, default=200_000)
     parser.add_argument("--level", default="bpe")
     parser.add_argument("--vocab", type=int, default=8000)
     parser.add_argument("--batch-tokens", type=int, default=8192)
@@ -223,13 +276,14 @@ def main() -> None:
     if given.worker:
         work(given)
         return
-    with tempfile.TemporaryDirectory(dir=given.work) as folder:
-        given.work = Path(folder)
-        result = measure(given)
+    few, many = (measured(given, pairs) for pairs in (given.few, given.pairs))
+    result = {"memory_more_mib": grown(many, few), **many, "few": few}
     given.out.write_text(json.dumps({**provenance(), **result}, indent=1) + "\n")
-    print(json.dumps({name: value for name, value in result.items() if name != "memory"}, indent=1))
-    for stage, figures in result["memory"]["stages"].items():
-        print(f"{stage:14} {figures['anonymous_mib']:6.0f} MiB of its own, {figures['file_mib']:6.0f} MiB of files")
+    shown = {name: value for name, value in result.items() if not isinstance(value, dict)}
+    print(json.dumps({**shown, "memory_more_mib": result["memory_more_mib"]}, indent=1))
+    for process in ("first_process", "last_process"):
+        for stage, figures in result[process]["stages"].items():
+            print(f"{process} {stage:18} {figures}")
 
 
 if __name__ == "__main__":

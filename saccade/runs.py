@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from saccade.errors import RunError
 from saccade.files import write_atomic
@@ -184,3 +184,20 @@ class Run:
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Write metrics.jsonl anew: it is short, and so never has a half line."""
         write_atomic(self.path(METRICS), "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def take_weights(model: nn.Module, weights: Mapping[str, Tensor], run: Run) -> None:
+    """Give a model weights that were read from a run.
+
+    Raises:
+        RunError: weights of another shape, naming the first.
+    """
+    own = model.state_dict()
+    several = tied(own)
+    expected = {name: list(tensor.shape) for name, tensor in own.items() if name not in several}
+    found = {name: list(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            shapes = f"expected {name} of shape {expected.get(name)}; got {found.get(name)}"
+            raise RunError(f"{run.path(WEIGHTS)}: {shapes}")
+    model.load_state_dict({**weights} | {name: weights[first] for name, first in several.items()})

@@ -26,6 +26,9 @@ HEAVY |= {
 HEAVY |= {
     "PIL": {"data"},
     "soundfile": {"data"},
+    "datasets": {"data"},
+    "pyarrow": {"data"},
+    "huggingface_hub": {"data", "tasks"},
     "timm": {"layers"},
     "transformers": {"layers"},
     "matplotlib": {"lens"},
@@ -36,7 +39,6 @@ HEAVY |= {
     "onnx": {"export"},
     "onnxscript": {"export"},
     "onnxruntime": {"export"},
-    "huggingface_hub": {"tasks"},
 }
 # Calls of others are passed on with whatever they were given.
 PASSES_ON = {"saccade.lens.capture.swaps"}

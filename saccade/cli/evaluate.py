@@ -1,6 +1,7 @@
 """saccade evaluate."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +15,10 @@ from saccade.cli.given import manner, reading
 from saccade.cli.options import Evaluate
 from saccade.errors import OptionError
 from saccade.runs import Run
-from saccade.tasks.base import Searching, Trained
+from saccade.tasks.base import Searching, Trained, say
 from saccade.tasks.devices import calculating
 from saccade.tasks.load import task_in
+from saccade.tasks.translate.translator import Translator
 
 
 def evaluate(command: Evaluate) -> None:
@@ -25,7 +27,7 @@ def evaluate(command: Evaluate) -> None:
     names, options = reading(task, Run(command.run), command.columns, command.folder)
     trained = task.load(command.run, device=command.device)
     with calculating(trained.device, command.precision):
-        scores = asdict(_evaluated(trained, task.files(command.data, names, options), command.beam, how))
+        scores = asdict(_evaluated(trained, task.files(command.data, names, options), command, how))
     if command.png is not None:
         _draw_confusion(scores, command.png)
     if command.json:
@@ -34,11 +36,24 @@ def evaluate(command: Evaluate) -> None:
         _print(scores)
 
 
-def _evaluated(trained: Trained[Any], examples: Any, beam: int, how: decoding.Manner) -> Any:
+def _evaluated(trained: Trained[Any], examples: Any, command: Evaluate, how: decoding.Manner) -> Any:
+    if isinstance(trained, Translator):
+        scores = trained.evaluate(
+            examples, beam=command.beam, manner=how, tokenize=command.tokenize, lowercase=command.lowercase
+        )
+        if command.tokenize == "auto":
+            found = re.search(r"tok:([^|]+)", scores.bleu_signature)
+            parts = "" if found is None else found[1]
+            say(f"BLEU parts texts into words by {parts}, as the references are written (choose with --tokenize)")
+        if scores.too_long:
+            say(f"{scores.too_long} pairs are too long to be read: answers are empty, losses are of the others")
+        return scores
+    if command.tokenize != "auto" or command.lowercase:
+        raise OptionError("--tokenize and --lowercase are for runs that translate texts; this one does not")
     if isinstance(trained, Searching):
-        return trained.evaluate(examples, beam=beam, manner=how)
-    if beam != 1:
-        raise OptionError(f"--beam is for runs that write texts; got {beam}")
+        return trained.evaluate(examples, beam=command.beam, manner=how)
+    if command.beam != 1:
+        raise OptionError(f"--beam is for runs that write texts; got {command.beam}")
     if how != decoding.SEARCHED:
         raise OptionError("--length-penalty and --sample are for runs that write texts; this one writes none")
     return trained.evaluate(examples)

@@ -24,6 +24,7 @@ from saccade.cli.training import (
     TrainTranslate,
 )
 from saccade.export import Target
+from saccade.metrics import Tokenize
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ class Evaluate(Finding):
     list, or in the --folder that was given then."""
     beam: int = 1
     """Hypotheses that are kept while a text is searched for; 1 is greedy."""
+    tokenize: Tokenize = "auto"
+    """What parts the texts of a translator into the words of BLEU, of sacreBLEU; auto takes zh for Chinese, char for
+    other scripts without spaces, 13a for all else, by the letters of the references, and says so."""
+    lowercase: bool = False
+    """Let BLEU and chrF of a translator take capital letters for small ones."""
     json: bool = False
     """Print one JSON object."""
     png: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -56,7 +56,11 @@ def _empty(answer: Any) -> bool:
 
 
 def _blind(command: Show, answer: Any) -> RunError:
-    what = "got an empty input" if _empty(answer) else "looks at nothing (--attention none)"
+    what = (
+        "got an input that is empty, or too long to be read"
+        if _empty(answer)
+        else "looks at nothing (--attention none)"
+    )
     return RunError(f"{command.run}: expected a model and an input with something to look at; it {what}")
 
 

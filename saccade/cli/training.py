@@ -46,11 +46,13 @@ class TrainTranslate(Train):
     """Learn to turn one kind of text into another from a file of pairs.
 
     The file is source TAB target, CSV or JSON lines with the columns source and target, or two aligned text files;
-    each may be gzipped (.gz). With --copy it summarises too: words of the input come through.
+    each may be gzipped (.gz). It may also be Parquet, or hf:NAME, hf:NAME:SPLIT or hf:NAME:CONFIG:SPLIT: a folder or a
+    data set of the Hugging Face hub, which is streamed. With --copy it summarises too: words of the input come through.
     """
 
     columns: str = "source,target"
-    """Names of the source and the target column in CSV and JSON lines."""
+    """Names of the source and the target column in CSV, JSON lines, Parquet and data sets; in the last three they may
+    stand within a column called translation (de,en)."""
     preset: PresetName | None = None
     """Sizes from a paper in place of the defaults, which options beside it change: rnn-small (Wiseman and Rush 2016),
     rnn (Bahdanau et al. 2015), transformer-tiny (Wu et al. 2021, for Multi30k), transformer-base (Vaswani et al.

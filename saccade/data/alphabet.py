@@ -1,7 +1,7 @@
 """What vocabularies are learned from: enough texts of many, and the characters that are worth a token."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _ENOUGH = 20_000_000  # characters; the library needs up to 50 bytes for each, so that any number of texts fits
 _TEXT = 50  # what a text takes beside its characters
@@ -13,17 +13,39 @@ def spread(texts: Iterable[str], enough: int = _ENOUGH) -> list[str]:
     >>> spread((str(n) for n in range(9)), enough=200)
     ['0', '4', '8']
     """
-    kept: list[str] = []
-    size, stride = 0, 1
-    for place, text in enumerate(texts):
-        if place % stride:
-            continue
-        kept.append(text)
-        size += len(text) + _TEXT
-        while size > enough and len(kept) > 1:
-            kept, stride = kept[::2], 2 * stride
-            size = sum(map(len, kept)) + _TEXT * len(kept)
-    return kept
+    some = _Spread(enough)
+    for text in texts:
+        some.add(text)
+    return some.kept
+
+
+def spread_sides(rows: Iterable[Sequence[str]], sides: int) -> list[list[str]]:
+    """Of rows of so many texts those that `spread` takes of each side, in one pass.
+
+    >>> spread_sides([("a", "x"), ("b", "y")], 2)
+    [['a', 'b'], ['x', 'y']]
+    """
+    found = [_Spread(_ENOUGH) for _ in range(sides)]
+    for row in rows:
+        for some, text in zip(found, row, strict=True):
+            some.add(text)
+    return [some.kept for some in found]
+
+
+class _Spread:
+    def __init__(self, enough: int):
+        self.kept: list[str] = []
+        self._enough, self._size, self._stride, self._place = enough, 0, 1, 0
+
+    def add(self, text: str) -> None:
+        place, self._place = self._place, self._place + 1
+        if place % self._stride:
+            return
+        self.kept.append(text)
+        self._size += len(text) + _TEXT
+        while self._size > self._enough and len(self.kept) > 1:
+            self.kept, self._stride = self.kept[::2], 2 * self._stride
+            self._size = sum(map(len, self.kept)) + _TEXT * len(self.kept)
 
 
 def commonest(texts: list[str], most: int) -> list[str]:

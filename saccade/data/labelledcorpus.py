@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade.data.characters import Forms
-from saccade.data.corpus import Ragged, nested
+from saccade.data.corpus import in_chunks, nested, write_rows
 from saccade.data.labelled import Labelled, sentences_of
 from saccade.data.lexicon import Lexicon
 from saccade.data.pieces import Pieces
@@ -175,10 +175,11 @@ class LabelledCorpus:
         self.cut, self.unknown, self.counts = 0, 0, Counter[str]()
         forms = None if characters is None else Forms()
         columns = ("tokens", "lengths", "labels") + ("forms",) * (forms is not None)
-        self._rows = Ragged(folder, name, columns, self._encoded(examples, vocabulary, forms))
+        self._rows = write_rows(folder, name, columns, in_chunks(self._encoded(examples, vocabulary, forms)))
         self._spelled, self.fingerprint = None, self._rows.fingerprint
         if forms is not None and characters is not None:
-            self._spelled = Ragged(folder, name, ("characters",), ((row,) for row in forms.spelled(characters)))
+            spelled = in_chunks((row,) for row in forms.spelled(characters))
+            self._spelled = write_rows(folder, name, ("characters",), spelled)
             both = self._rows.fingerprint + self._spelled.fingerprint
             self.fingerprint = hashlib.sha256(both.encode()).hexdigest()
 
@@ -202,7 +203,7 @@ class LabelledCorpus:
         return len(self._rows)
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> NDArray[np.int32]:
         """The number of tokens of each text."""
         return self._rows.lengths[0]
 

@@ -1,5 +1,7 @@
 """Encoded pairs on disk, and batches out of them."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,12 +14,13 @@ from torch import Tensor
 
 from saccade.alignments.weights import token_links, words_at
 from saccade.data.copying import copyable, with_copies
-from saccade.data.corpus import Ragged
+from saccade.data.corpus import Ragged, Rows, read_rows, rows_of, write_rows
 from saccade.data.linked import LinkedPair
 from saccade.data.pairs import Pair
 from saccade.data.tokens import PAD, START, UNKNOWN, Vocabulary
+from saccade.files import write_atomic
 
-_CHUNK = 2000
+_CHUNK = 5000
 
 AnyPair: TypeAlias = Pair | LinkedPair
 """An example, with links or without."""
@@ -112,68 +115,113 @@ class PairCorpus:
     """Encoded pairs in memory-mapped files.
 
     Args:
-        copy: whether the model copies from the source; then what can be copied is a third column.
-        linked: whether the pairs have links; then those of their tokens are the last column.
-
-    Attributes:
         too_long: pairs left out because a side was longer than allowed.
         unknown: tokens that the vocabularies do not know, both sides.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        pairs: Iterable[AnyPair],
-        vocabularies: Vocabularies,
-        max_length: int,
-        *,
-        copy: bool = False,
-        linked: bool = False,
-    ):
-        self.too_long, self.unknown, self._copy, self._linked = 0, 0, copy, linked
-        columns = ["source", "target", *["copy"] * copy, *["links"] * linked]
-        self._rows = Ragged(folder, name, columns, self._encoded(pairs, vocabularies, max_length))
-        self.fingerprint = self._rows.fingerprint
-
-    def _encoded(
-        self, pairs: Iterable[AnyPair], vocabularies: Vocabularies, max_length: int
-    ) -> Iterator[tuple[list[int], ...]]:
-        rest = iter(pairs)
-        while chunk := list(islice(rest, _CHUNK)):
-            encoded = encode(chunk, vocabularies, copy=self._copy)
-            sides = [encoded.sources, encoded.targets, *([] if encoded.copies is None else [encoded.copies])]
-            if self._linked:
-                sides.append(linked_tokens([pair for pair in chunk if isinstance(pair, LinkedPair)], vocabularies))
-            for rows in zip(*sides, strict=True):
-                if max(map(len, rows[:2])) > max_length:
-                    self.too_long += 1
-                else:
-                    self.unknown += sum(row.count(UNKNOWN) for row in rows[:2])
-                    yield rows
+    def __init__(self, rows: Ragged, too_long: int, unknown: int):
+        self._rows, self.too_long, self.unknown = rows, too_long, unknown
+        self.fingerprint = rows.fingerprint
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> NDArray[np.int32]:
         """The number of tokens of each source."""
         return self._rows.lengths[0]
 
     @property
-    def target_sizes(self) -> NDArray[np.int64]:
+    def target_sizes(self) -> NDArray[np.int32]:
         """The number of tokens of each target."""
         return self._rows.lengths[1]
 
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """The pairs at these indices."""
-        source, target, *copy = (self._rows.padded(column, indices) for column in range(2 + self._copy))
+        names = {name: number for number, name in enumerate(self._rows.columns)}
+        source, target, *copy = (self._rows.padded(names[name], indices) for name in names if name != "links")
         batch = _batch(source, self._rows.of(0, indices), target, copy[0] if copy else None)
-        return batch._replace(links=self._links(indices, batch)) if self._linked else batch
+        return batch._replace(links=self._links(names["links"], indices, batch)) if "links" in names else batch
 
-    def _links(self, indices: NDArray[np.int64], batch: Batch) -> Tensor:
-        flat, counts = self._rows.padded(2 + self._copy, indices), self._rows.of(2 + self._copy, indices) // 2
+    def _links(self, column: int, indices: NDArray[np.int64], batch: Batch) -> Tensor:
+        flat, counts = self._rows.padded(column, indices), self._rows.of(column, indices) // 2
         row, link = (torch.arange(flat.shape[1] // 2) < counts[:, None]).nonzero(as_tuple=True)
         links = torch.zeros(*batch.target.shape, batch.source.shape[1], dtype=torch.bool)
         links[row, flat[row, 2 * link], flat[row, 2 * link + 1]] = True
         return links
+
+
+def encode_pairs(
+    folder: Path,
+    name: str,
+    pairs: Iterable[AnyPair],
+    vocabularies: Vocabularies,
+    max_length: int,
+    *,
+    copy: bool = False,
+    linked: bool = False,
+) -> PairCorpus:
+    """Encode pairs into files, some at a time, without those of which a side has more tokens than allowed.
+
+    Args:
+        copy: whether the model copies from the source; then what can be copied is another column.
+        linked: whether the pairs have links; then those of their tokens are another.
+    """
+    too_long = unknown = 0
+
+    def encoded() -> Iterator[tuple[Rows, ...]]:
+        nonlocal too_long, unknown
+        rest = iter(pairs)
+        while chunk := list(islice(rest, _CHUNK)):
+            columns = _encoded(chunk, vocabularies, copy=copy, linked=linked)
+            short = np.logical_and.reduce([rows.lengths <= max_length for rows in columns[:2]])
+            kept = tuple(rows.only(short) for rows in columns)
+            too_long += int(len(short) - short.sum())
+            unknown += sum(int((rows.numbers == UNKNOWN).sum()) for rows in kept[:2])
+            yield kept
+
+    rows = write_rows(folder, name, _names(copy=copy, linked=linked), encoded())
+    counted = {"too_long": too_long, "unknown": unknown, "made_with": _made_with(vocabularies, max_length)}
+    write_atomic(folder / f"{name}.json", json.dumps(counted))
+    return PairCorpus(rows, too_long, unknown)
+
+
+def reopen_pairs(
+    folder: Path, name: str, vocabularies: Vocabularies, max_length: int, *, copy: bool = False
+) -> PairCorpus | None:
+    """What `encode_pairs` wrote to its end, with the same vocabularies and the same bound; else None.
+
+    Every number is read again for the fingerprint.
+    """
+    try:
+        counted = json.loads((folder / f"{name}.json").read_text("utf-8"))
+        if counted["made_with"] != _made_with(vocabularies, max_length):
+            return None
+        return PairCorpus(read_rows(folder, name, _names(copy=copy)), counted["too_long"], counted["unknown"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole
+        return None
+
+
+def _names(*, copy: bool, linked: bool = False) -> list[str]:
+    """Of the columns."""
+    return ["source", "target", *["copy"] * copy, *["links"] * linked]
+
+
+def _encoded(pairs: Sequence[AnyPair], vocabularies: Vocabularies, *, copy: bool, linked: bool) -> tuple[Rows, ...]:
+    """The columns of some pairs."""
+    if copy:
+        encoded = encode(pairs, vocabularies, copy=True)
+        assert encoded.copies is not None
+        columns = [rows_of(side) for side in (encoded.sources, encoded.targets, encoded.copies)]
+    else:
+        sides = ([pair.source for pair in pairs], [pair.target for pair in pairs])
+        columns = [vocabulary.rows(texts) for vocabulary, texts in zip(vocabularies, sides, strict=True)]
+    if linked:
+        some = [pair for pair in pairs if isinstance(pair, LinkedPair)]
+        columns.append(rows_of(linked_tokens(some, vocabularies)))
+    return tuple(columns)
+
+
+def _made_with(vocabularies: Vocabularies, max_length: int) -> str:
+    made = json.dumps([max_length, *(vocabulary.to_json() for vocabulary in vocabularies)])
+    return hashlib.sha256(made.encode()).hexdigest()

@@ -1,11 +1,12 @@
-"""Pairs of texts from a person's files: TSV, CSV, JSON lines or two aligned text files, plain or gzipped."""
+"""Pairs of texts from a person's files: TSV, CSV, JSON lines or two aligned text files, plain or gzipped; Parquet."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from saccade.data.records import Fields, fields_of, format_of, lines_of, objects_of, rows_of, text_named
+from saccade.data.tables import NESTED, is_table, table_rows
 from saccade.errors import DataError
 
 Columns = tuple[str, str]
@@ -24,12 +25,14 @@ class PairFile:
     """The pairs of one file, or of two aligned ones, read a line at a time and never held in memory.
 
     The format follows the name: `.csv`, `.jsonl` / `.json` / `.ndjson`, anything else is source TAB target; with
-    `.gz` after it, it is unpacked. Two files hold one sentence a line. Empty lines (in aligned files: where either is
-    empty) are skipped and counted.
+    `.gz` after it, it is unpacked. `.parquet` and data sets by name (`hf:NAME:SPLIT`) are streamed, see `tables`. Two
+    files hold one sentence a line. Empty lines (in aligned files, Parquet and data sets: where either side is empty)
+    are skipped and counted.
 
     Args:
         paths: one file, or two aligned ones.
-        columns: the names of the source and the target in CSV (its header) and JSON lines.
+        columns: the names of the source and the target in CSV (its header), JSON lines, Parquet and data sets; in the
+            last three they may stand within a column called `translation`.
 
     Raises:
         DataError: while iterating, naming file and line: no such file, a line that is not a pair, bytes that are not
@@ -65,8 +68,12 @@ class PairFile:
 
     def _read(self) -> Iterator[Pair | None]:
         if len(self.paths) == 2:
+            for path in filter(is_table, self.paths):
+                raise DataError(f"{path}: expected a text file of a sentence a line; a table holds both sides")
             return _read_aligned(*self.paths)
         (path,) = self.paths
+        if is_table(path):
+            return _read_fields(table_rows(path, self.columns))
         match format_of(path):
             case ".csv":
                 return _read_fields(rows_of(path, self.columns))
@@ -89,9 +96,15 @@ def _read_json_lines(path: Path, columns: Columns) -> Iterator[Pair | None]:
         if found is None:
             yield None
         else:
-            where, record = found
+            where, record = found[0], _spread_out(found[1])
             source, target = (text_named(where, record, name) for name in columns)
             yield _pair(where, source, target)
+
+
+def _spread_out(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with what its `translation` holds beside the rest."""
+    inner = record.get(NESTED)
+    return {**inner, **record} if isinstance(inner, dict) else record
 
 
 def _read_aligned(source: Path, target: Path) -> Iterator[Pair | None]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade.data.characters import LONGEST_WORD, spelled
-from saccade.data.corpus import Ragged, nested
+from saccade.data.corpus import in_chunks, nested, write_rows
 from saccade.data.lexicon import UNKNOWN, Lexicon, learn
 from saccade.data.pieces import Pieces
 from saccade.data.spans import is_ended, is_well_formed, may_follow
@@ -146,7 +146,7 @@ class TaggedCorpus:
         self.codec, self._max_length = codec, max_length
         self._tags = {tag: i for i, tag in enumerate(codec.tags)}
         columns = ("words", "tags", *(("characters", "lengths") if codec.pieces is None else ("pieces",)))
-        self._rows = Ragged(folder, name, columns, self._encoded(sentences, codec))
+        self._rows = write_rows(folder, name, columns, in_chunks(self._encoded(sentences, codec)))
         self.fingerprint = self._rows.fingerprint
 
     def _encoded(self, sentences: Iterable[Tagged], codec: TagCodec) -> Iterator[tuple[list[int], ...]]:
@@ -171,7 +171,7 @@ class TaggedCorpus:
         return len(self._rows)
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> NDArray[np.int32]:
         """The number of words of each sentence."""
         return self._rows.lengths[0]
 

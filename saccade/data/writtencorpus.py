@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saccade.data.corpus import Ragged
+from saccade.data.corpus import in_chunks, write_rows
 from saccade.data.ragged import RaggedArrays
 from saccade.data.ragged import collate as collate
 from saccade.data.tokens import START, UNKNOWN, Vocabulary
@@ -74,7 +74,7 @@ class WrittenCorpus:
 
         self._arrays = RaggedArrays(folder, f"{name}.input", arrays())
         rows = ((ids[end - length : end],) for end, length in zip(accumulate(lengths), lengths, strict=True))
-        self._targets = Ragged(folder, name, ("target",), rows)
+        self._targets = write_rows(folder, name, ("target",), in_chunks(rows))
         self._which: NDArray[np.int64] = np.array(which, np.int64)  # the array of each example
         both = self._arrays.fingerprint + self._targets.fingerprint
         self.fingerprint = hashlib.sha256(both.encode() + self._which.tobytes()).hexdigest()
@@ -104,7 +104,7 @@ class WrittenCorpus:
         return sizes
 
     @property
-    def target_sizes(self) -> NDArray[np.int64]:
+    def target_sizes(self) -> NDArray[np.int32]:
         """The number of tokens of each text."""
         return self._targets.lengths[0]
 

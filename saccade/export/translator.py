@@ -10,7 +10,9 @@ from saccade.data.paircorpus import Vocabularies
 from saccade.data.pairs import Pair
 from saccade.errors import OptionError
 from saccade.export import Target
-from saccade.tasks.translate.translator import Longest, Question, Scores, Translator
+from saccade.metrics import Tokenize
+from saccade.tasks.translate.scores import Scores
+from saccade.tasks.translate.translator import Longest, Question, Translator
 
 
 class Exported(Translator):
@@ -34,7 +36,15 @@ class Exported(Translator):
         """Refused: models of several engines have no steps in common."""
         raise OptionError(f"--ensemble is for runs that our own engine runs; got one that {self.engine} runs")
 
-    def evaluate(self, pairs: Iterable[Pair], *, beam: int = 1, manner: decoding.Manner = decoding.SEARCHED) -> Scores:
+    def evaluate(
+        self,
+        pairs: Iterable[Pair],
+        *,
+        beam: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+        tokenize: Tokenize = "auto",
+        lowercase: bool = False,
+    ) -> Scores:
         """Refused: the losses of given answers are asked of the run itself."""
         raise OptionError(f"evaluate is for runs; got a folder that was exported to {self.engine}")
 

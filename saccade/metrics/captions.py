@@ -50,6 +50,16 @@ def bleu_n(said: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[fl
     >>> [round(bleu, 1) for bleu in bleu_n(["a dog runs fast"], [["A dog runs home.", "The dog is fast."]])]
     [100.0, 81.6, 69.3, 0.0]
     """
+    one, two, three, four = (_bleu(said, references, n)[0] for n in ORDERS)
+    return one, two, three, four
+
+
+def bleu_n_signature(said: Sequence[str], references: Sequence[Sequence[str]]) -> str:
+    """How sacrebleu measures the BLEU-4 of `bleu_n` (Post 2018), which is told wherever its figures are."""
+    return _bleu(said, references, ORDERS[-1])[1]
+
+
+def _bleu(said: Sequence[str], references: Sequence[Sequence[str]], order: int) -> tuple[float, str]:
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ImportError as error:
@@ -59,9 +69,10 @@ def bleu_n(said: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[fl
     true = [[" ".join(words_of(caption)) for caption in captions] for captions in references]
     most = max(len(captions) for captions in true)
     streams: list[Any] = [[captions[n] if n < len(captions) else None for captions in true] for n in range(most)]
-    bleus = (BLEU(tokenize="none", smooth_method="none", max_ngram_order=n, force=True) for n in ORDERS)
-    one, two, three, four = (float(bleu.corpus_score(answers, streams).score) for bleu in bleus)
-    return one, two, three, four
+    # Words are in small letters already: said here so that the signature tells it.
+    bleu = BLEU(tokenize="none", lowercase=True, smooth_method="none", max_ngram_order=order, force=True)
+    score = float(bleu.corpus_score(answers, streams).score)
+    return score, str(bleu.get_signature())
 
 
 def cider(said: Sequence[str], references: Sequence[Sequence[str]]) -> float:

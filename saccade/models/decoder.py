@@ -289,7 +289,7 @@ class RecurrentDecoder(nn.Module):
         run = self._run(before, source, state, need_weights=True)
         if run.weights is None:
             return None
-        ours, theirs = self.attentional.weight.split([self.config.hidden, self.config.memory], 1)
+        ours, theirs = torch.split(self.attentional.weight, [self.config.hidden, self.config.memory], 1)
         queries, slots = run.output @ ours.T, source.memory.value @ theirs.T
         weights = run.weights.to(torch.promote_types(run.weights.dtype, torch.float32))
         likelihood = torch.zeros_like(weights)

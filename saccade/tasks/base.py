@@ -2,7 +2,7 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -17,7 +17,7 @@ from saccade.data.corpus import Corpus
 from saccade.data.heldout import HeldOut
 from saccade.data.schedule import Epochs, Schedule, in_order_of_length
 from saccade.errors import OptionError, RunError
-from saccade.runs import CONFIG, WEIGHTS, Run, tied
+from saccade.runs import CONFIG, Run, take_weights
 from saccade.tasks.course import Course, flag
 from saccade.tasks.devices import pick_device
 from saccade.tasks.hub import Origin, Shared
@@ -240,6 +240,12 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
     ) -> Corpus[BatchT]:
         """Encoded examples."""
 
+    def reopen(self, folder: Path, name: str, codec: CodecT, options: OptionsT) -> Corpus[BatchT] | None:
+        """Encoded examples that `corpus` wrote into a folder, where all of them are there; None where they are not, or
+        where a task encodes anew.
+        """
+        return None
+
     def schedule(self, corpus: Any, options: OptionsT) -> Epochs:
         """Which examples stand side by side in each step of a training."""
         return Schedule(corpus.sizes, options.batch_size, options.seed)
@@ -294,10 +300,28 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
         config = run.read_config()
         options, codec = self.read_options(run, config), self.read_codec(run)
         model = self.new_model(options, codec)
-        load_weights(model, run)
+        self.give_weights(model, codec, run)
         trained = self.trained(model.to(pick_device(device)), codec, options, run)
         trained.origin = Origin(self, config, codec)
         return trained
+
+    def give_weights(self, model: nn.Module, codec: CodecT, run: Run) -> None:
+        """Give a model the weights of a run.
+
+        Raises:
+            RunError: weights of another shape, naming the first, or of another codec.
+        """
+        weights = run.read_weights()
+        self.check_codec(run, codec, weights)
+        take_weights(model, weights, run)
+
+    def check_codec(self, run: Run, codec: CodecT, weights: Mapping[str, Tensor]) -> None:
+        """Refuse a codec that cannot be the one of these weights, where a task can tell.
+
+        Raises:
+            RunError: naming the file.
+        """
+        return
 
     def read_options(self, run: Run, config: dict[str, Any]) -> OptionsT:
         """The options of a run; those that an older format did not have yet take their defaults.
@@ -350,23 +374,6 @@ def rounded(weights: NDArray[np.float32] | None) -> list[Any] | None:
     [[0.25, 0.75]]
     """
     return None if weights is None else np.round(weights.astype(np.float64), 6).tolist()
-
-
-def load_weights(model: nn.Module, run: Run) -> None:
-    """Give a model the weights of a run.
-
-    Raises:
-        RunError: weights of another shape, naming the first.
-    """
-    weights, own = run.read_weights(), model.state_dict()
-    several = tied(own)
-    expected = {name: list(tensor.shape) for name, tensor in own.items() if name not in several}
-    found = {name: list(tensor.shape) for name, tensor in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            shapes = f"expected {name} of shape {expected.get(name)}; got {found.get(name)}"
-            raise RunError(f"{run.path(WEIGHTS)}: {shapes}")
-    model.load_state_dict(weights | {name: weights[first] for name, first in several.items()})
 
 
 def held_out(

@@ -1,7 +1,6 @@
 """Train a model into a run folder, from the beginning or from where it was killed."""
 
 import logging
-import shutil
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from saccade.tasks.devices import pick_device
 from saccade.tasks.load import task_of
 from saccade.training.callbacks import LAST, AtomicCheckpoints, AveragedWeights, KeepBest, checkpointing
 from saccade.training.interrupt import Interruptible
+from saccade.training.kept import discard_unless_of_use
 from saccade.training.launch import check_processes, launch
 from saccade.training.module import RoundOfBatches, TrainingModule, ValidationBatches, plan
 from saccade.training.prepare import Begun, encode_here, prepare, shared, silent
@@ -129,12 +129,12 @@ def _fit(
     watch: Sequence[pl.Callback],
     strategy: Strategy,
 ) -> None:
-    first, token, alone = together.place.first, together.told(f".{uuid.uuid4().hex}"), False
+    first, token, alone, finished = together.place.first, f".{together.told(uuid.uuid4().hex)}", False, False
     checkpoint = _opened(run, start, say) if first else None
     try:
         if first:
-            _clear_scratch(run, token)
             prepared = prepare(run, task, options, start, say, going_on=checkpoint is not None)
+            run.path(SCRATCH).joinpath(token).touch()
         begun = shared(Begun(prepared, checkpoint) if first else None, task, together)
         # A machine that does not see the disk of the first encodes its own files.
         alone = together.place.local == 0 and not run.path(SCRATCH).joinpath(token).exists()
@@ -143,14 +143,16 @@ def _fit(
         together.wait()
         if begun.prepared.config.get("finished"):
             say(f"{run}: this training is finished; nothing to resume")
-            return
-        _train(run, task, begun, together, say, watch, strategy)
-        if first:
-            best = min(run.read_metrics(), key=task.rank)
-            run.write_config({**begun.prepared.config, "finished": True, "scores": best})
+        else:
+            _train(run, task, begun, together, say, watch, strategy)
+            if first:
+                best = min(run.read_metrics(), key=task.rank)
+                run.write_config({**begun.prepared.config, "finished": True, "scores": best})
+        finished = True
     finally:
+        run.path(SCRATCH).joinpath(token).unlink(missing_ok=True)
         if first or alone:
-            shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
+            discard_unless_of_use(run, finished=finished or alone)
             run.discard_if_not_begun()
 
 
@@ -161,13 +163,6 @@ def _opened(run: Run, start: Start, say: Say) -> Path | None:
         _refuse_another_run(run, start)
         run.create()
     return checkpoint
-
-
-def _clear_scratch(run: Run, token: str) -> None:
-    """An empty scratch folder, but for a token by which others know that they see it."""
-    shutil.rmtree(run.path(SCRATCH), ignore_errors=True)
-    run.path(SCRATCH).mkdir()
-    run.path(SCRATCH).joinpath(token).touch()
 
 
 def _checkpoint(run: Run, start: Start, say: Say) -> Path | None:

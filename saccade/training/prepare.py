@@ -10,11 +10,10 @@ from torch import nn
 from saccade.data.corpus import Corpus
 from saccade.errors import RunError
 from saccade.runs import FORMAT, SCRATCH, Run, moved
-from saccade.tasks.base import Say, Start, Task, load_weights
+from saccade.tasks.base import Say, Start
 from saccade.tasks.course import Course
+from saccade.training.kept import PARTS, AnyTask, Corpora, clear, fingerprint_of, keep, stamps, take_up
 from saccade.training.together import Together
-
-AnyTask = Task[Any, Any, Any, Any]
 
 
 class Prepared(NamedTuple):
@@ -62,9 +61,10 @@ def encode_here(run: Run, task: AnyTask, start: Start, prepared: Prepared) -> No
         RunError: this machine has other files.
     """
     options, codec = prepared.options, prepared.codec
-    run.path(SCRATCH).mkdir(parents=True, exist_ok=True)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    clear(run)
     corpora = _encode(run, task, options, start, codec, task.parts(start, options, silent), silent)
-    if _fingerprint(*corpora) != prepared.config["data"]["fingerprint"]:
+    if fingerprint_of(*corpora) != prepared.config["data"]["fingerprint"]:
         raise RunError(f"{start.train}: expected the {task.noun} of the first machine; this one has others")
 
 
@@ -81,6 +81,8 @@ def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *,
         return _begun(run, task, options, start, say, going_on)
     if start.parent is not None:
         options = task.inherited(Run(start.parent), options)
+    clear(run)
+    sources = stamps(start)
     parts = task.parts(start, options, say)
     codec = task.learn(start, parts[0], options) if start.parent is None else task.read_codec(Run(start.parent))
     corpora = _encode(run, task, options, start, codec, parts, say)
@@ -92,13 +94,14 @@ def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *,
             **_files(start),
             **_counts(task, *corpora),
             **task.described(start, corpora),
-            "fingerprint": _fingerprint(*corpora),
+            "fingerprint": fingerprint_of(*corpora),
         },
         **dict(start.extra),
     }
     model = _model(task, options, codec, start.parent, say)
     task.write_codec(run, codec)
-    run.write_config(config)  # last: a folder with a configuration has all that came before
+    run.write_config(config)  # a folder with a configuration has all that came before
+    keep(run, sources, fingerprint_of(*corpora))
     return Prepared(config, options, codec, *corpora, model)
 
 
@@ -115,15 +118,30 @@ def _begun(run: Run, task: AnyTask, given: Course, start: Start, say: Say, going
     options = task.read_options(run, config)
     task.refuse_others(run, options, given, "began", set())
     codec = task.read_codec(run)
-    corpora = _encode(run, task, options, start, codec, task.parts(start, options, say), say)
-    if config["data"]["fingerprint"] != _fingerprint(*corpora):
-        raise RunError(
-            f"{run}: expected the {task.noun} it began with; {start.train} or the validation {task.noun} have changed"
-        )
+    corpora = _taken_up(run, task, options, start, codec, config["data"]["fingerprint"], say)
     if going_on or config.get("finished"):
         return Prepared(config, options, codec, *corpora, _untrained(task, options, codec))
     parent = None if config["from"] is None else Path(config["from"])
     return Prepared(config, options, codec, *corpora, _model(task, options, codec, parent, say))
+
+
+def _taken_up(
+    run: Run, task: AnyTask, options: Course, start: Start, codec: Any, fingerprint: str, say: Say
+) -> Corpora:
+    """The examples it began with, as they were encoded then or anew."""
+    corpora = take_up(run, task, start, codec, options, fingerprint)
+    if corpora is not None:
+        say(f"{run}: took up {len(corpora[0])} training and {len(corpora[1])} validation {task.noun} encoded before")
+        return corpora
+    clear(run)
+    sources = stamps(start)
+    corpora = _encode(run, task, options, start, codec, task.parts(start, options, say), say)
+    if fingerprint_of(*corpora) != fingerprint:
+        raise RunError(
+            f"{run}: expected the {task.noun} it began with; {start.train} or the validation {task.noun} have changed"
+        )
+    keep(run, sources, fingerprint)
+    return corpora
 
 
 def _untrained(task: AnyTask, options: Course, codec: Any) -> nn.Module:
@@ -137,24 +155,19 @@ def _model(task: AnyTask, options: Course, codec: Any, parent: Path | None, say:
     if parent is None:
         task.begin(model, options, codec, say)
     else:
-        load_weights(model, Run(parent))
+        task.give_weights(model, codec, Run(parent))
     return model
 
 
 def _encode(
     run: Run, task: AnyTask, options: Course, start: Start, codec: Any, parts: tuple[Any, Any], say: Say
-) -> tuple[Corpus[Any], Corpus[Any]]:
+) -> Corpora:
     training, validation = (
-        task.corpus(run.path(SCRATCH), name, part, codec, options)
-        for name, part in zip(("training", "validation"), parts, strict=True)
+        task.corpus(run.path(SCRATCH), name, part, codec, options) for name, part in zip(PARTS, parts, strict=True)
     )
     task.report(start, options, (training, validation), say)
     say(f"training on {len(training)} {task.noun}, validating on {len(validation)}")
     return training, validation
-
-
-def _fingerprint(training: Corpus[Any], validation: Corpus[Any]) -> str:
-    return training.fingerprint[:32] + validation.fingerprint[:32]
 
 
 def _files(start: Start) -> dict[str, Any]:

@@ -144,7 +144,8 @@ def test_attention_as_json_lines(ask, run_folder, tmp_path):
 def test_evaluate(ask, run_folder, digits):
     (line,), _ = ask("evaluate", run_folder, "--data", digits, "--json")
     scores = json.loads(line)
-    names = "loss loss_sum_per_example exact_match token_accuracy bleu chrf rouge1 rouge2 rougeL examples seconds"
+    names = "loss loss_sum_per_example exact_match token_accuracy bleu chrf bleu_signature chrf_signature"
+    names += " rouge1 rouge2 rougeL examples too_long seconds"
     assert list(scores) == names.split()
     assert scores["examples"] == 400
     # Every answer has five characters and an end.

@@ -134,7 +134,7 @@ def test_evaluate(ask, runs, lists, kind):
     scores = json.loads(line)
     figures = "wer cer exact_match substitutions deletions insertions words recordings left_out seconds"
     if kind != "transcribe":
-        figures = "exact_match bleu1 bleu2 bleu3 bleu4 cider cer wer images left_out seconds"
+        figures = "exact_match bleu1 bleu2 bleu3 bleu4 bleu_signature cider cer wer images left_out seconds"
     assert list(scores) == figures.split()
     assert scores["cer"] < 0.1
     table = "\n".join(ask("evaluate", runs[kind], "--data", lists[kind], "--beam", 2)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saccade.data.copying import Copyable, copyable, with_copies
-from saccade.data.paircorpus import PairCorpus, Vocabularies, encode
+from saccade.data.paircorpus import Vocabularies, encode, encode_pairs
 from saccade.data.pairs import Pair
 from saccade.data.tokens import END, PAD, UNKNOWN, learn
 
@@ -54,13 +54,13 @@ def test_a_corpus_holds_what_was_encoded(tmp_path):
     pairs = [Pair("call Zoë at home", "home : Zoë"), Pair("call Ann now", "Bob : Ann")]
     vocabularies = Vocabularies(SOURCE, TARGET)
     corpus, encoded = (
-        PairCorpus(tmp_path, "t", pairs, vocabularies, 99, copy=True),
+        encode_pairs(tmp_path, "t", pairs, vocabularies, 99, copy=True),
         encode(pairs, vocabularies, copy=True),
     )
     for one, other in zip(corpus.batch(np.array([0, 1])), encoded.batch([0, 1]), strict=True):
         assert (one == other).all()
     assert encoded.targets[0][2] == TARGET.size + encoded.extra[0].index("▁Zoë")
     assert encoded.targets[1][0] == UNKNOWN
-    plain = PairCorpus(tmp_path, "p", pairs, vocabularies, 99)
+    plain = encode_pairs(tmp_path, "p", pairs, vocabularies, 99)
     assert plain.batch(np.array([0])).copy is None
     assert plain.fingerprint != corpus.fingerprint

@@ -1,5 +1,7 @@
 """Rows on disk, encoded pairs, the order they come in, and the part that is held out."""
 
+import hashlib
+import json
 import tracemalloc
 
 import numpy as np
@@ -8,9 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.data.corpus import Ragged, nested
+from saccade.data import schedule as schedules
+from saccade.data.corpus import Ragged, in_chunks, nested, read_rows, write_rows
 from saccade.data.heldout import HeldOut
-from saccade.data.paircorpus import PairCorpus, Vocabularies, collate
+from saccade.data.paircorpus import PairCorpus, Vocabularies, collate, encode_pairs, reopen_pairs
 from saccade.data.pairs import Pair, PairFile
 from saccade.data.schedule import Schedule, TokenSchedule, in_order_of_length
 from saccade.data.tokens import END, START, learn
@@ -21,43 +24,89 @@ PAIRS = [Pair(f"{n * 37 % 1000}", f"{n}" * (n % 7 + 1)) for n in range(251)]
 ROWS = [(list(range(n * 3 % 11)), [-n] * (n % 2)) for n in range(13)]
 
 
+def write(folder, name, columns, rows) -> Ragged:
+    return write_rows(folder, name, columns, in_chunks(rows))
+
+
 def test_rows_come_back_padded(tmp_path):
-    ragged = Ragged(tmp_path, "r", ("a", "b"), ROWS)
-    assert len(ragged) == 13
-    for indices in ([0], [12, 3, 3, 0, 7], [0, 2], list(range(13))):
-        for column in range(2):
-            rows = [ROWS[i][column] for i in indices]
-            longest = max(map(len, rows))
-            found = ragged.padded(column, np.array(indices))
-            assert found.tolist() == [row + [0] * (longest - len(row)) for row in rows]
-            assert found.dtype == torch.long
-            assert ragged.of(column, np.array(indices)).tolist() == list(map(len, rows))
+    write(tmp_path, "r", ("a", "b"), ROWS)
+    for ragged in (write(tmp_path, "s", ("a", "b"), ROWS), read_rows(tmp_path, "r", ("a", "b"))):
+        assert len(ragged) == 13
+        for indices in ([0], [12, 3, 3, 0, 7], [0, 2], list(range(13))):
+            for column in range(2):
+                rows = [ROWS[i][column] for i in indices]
+                longest = max(map(len, rows))
+                found = ragged.padded(column, np.array(indices))
+                assert found.tolist() == [row + [0] * (longest - len(row)) for row in rows]
+                assert found.dtype == ragged.of(column, np.array(indices)).dtype == torch.long
+                assert ragged.of(column, np.array(indices)).tolist() == list(map(len, rows))
 
 
 def test_rows_may_all_be_empty_and_there_may_be_none(tmp_path):
-    assert Ragged(tmp_path, "r", ("a",), [([],), ([],)]).padded(0, np.array([1, 0])).shape == (2, 0)
-    assert len(Ragged(tmp_path, "s", ("a", "b"), [])) == 0
+    assert write(tmp_path, "r", ("a",), [([],), ([],)]).padded(0, np.array([1, 0])).shape == (2, 0)
+    assert len(write(tmp_path, "s", ("a", "b"), [])) == len(read_rows(tmp_path, "s", ("a", "b"))) == 0
 
 
-def test_of_many_rows_only_numbers_are_in_memory(tmp_path):
-    rows, count = [[1] * length for length in range(300, 310)], 20_000
+def traced(make) -> int:
+    """Bytes that `make` has at most, beyond what was there."""
     tracemalloc.start()
     try:
-        ragged = Ragged(tmp_path, "r", ("a",), ((rows[i % 10],) for i in range(count)))
-        assert tracemalloc.get_traced_memory()[1] < 45 * count
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        for schedule in (Schedule(ragged.lengths[0], 2, 0), TokenSchedule([ragged.lengths[0]] * 2, 800, 0)):
-            assert len(schedule[schedule.per_epoch + 1]) == 2
-        assert tracemalloc.get_traced_memory()[1] - before < 100 * count
+        make()
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
+def test_of_rows_nothing_is_in_memory_and_of_their_order_four_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(schedules, "_CHUNK", 1000)
+    rows, ragged = [[1] * length for length in range(30, 40)], []
+
+    def made(count: int) -> int:
+        some = ((rows[i % 10],) for i in range(count))
+        return traced(lambda: ragged.append(write(tmp_path, f"{count}", ("a",), some)))
+
+    few, many = made(5_000), made(40_000)
+    assert many - few < 35_000  # a byte for each row, at most
+    (small, large) = (one.lengths[0] for one in ragged)
+    for kind, sides in ((schedules.Schedule, 1), (schedules.TokenSchedule, 2)):
+
+        def ordered(lengths, kind=kind, sides=sides) -> None:
+            schedule = kind(*(lengths, 100) if sides == 1 else ([lengths] * 2, 4000), 0)
+            assert len(schedule[schedule.per_epoch + 1]) > 0
+
+        few, many = (traced(lambda lengths=lengths: ordered(lengths)) for lengths in (small, large))
+        assert (many - few) / 35_000 < 4 + 4 * (sides - 1) + 4
+
+
 def test_the_fingerprint_of_rows_sees_where_they_part(tmp_path):
     rows = [[([1], [2])], [([2], [1])], [([1, 2], [])], [([], [1, 2])], [([1], []), ([2], [])], []]
-    found = {Ragged(tmp_path, str(i), ("a", "b"), some).fingerprint for i, some in enumerate(rows)}
+    found = {write(tmp_path, str(i), ("a", "b"), some).fingerprint for i, some in enumerate(rows)}
     assert len(found) == len(rows)
+
+
+def test_the_fingerprint_is_that_of_every_row_after_the_other(tmp_path):
+    for count in (0, 1, 13, 2600):  # more than a chunk
+        digest, rows = hashlib.sha256(), [ROWS[i % 13] for i in range(count)]
+        for row in (row for example in rows for row in example):
+            digest.update(np.array([len(row), *row], np.int32).tobytes())
+        assert write(tmp_path, "r", ("a", "b"), rows).fingerprint == digest.hexdigest()
+        assert read_rows(tmp_path, "r", ("a", "b")).fingerprint == digest.hexdigest()
+
+
+@pytest.mark.parametrize("file", ["r.a", "r.b", "r.a.lengths", "r.b.begins"])
+def test_files_that_were_not_written_to_their_end_are_noticed(tmp_path, file):
+    before = write(tmp_path, "r", ("a", "b"), ROWS).fingerprint
+    whole = (tmp_path / file).read_bytes()
+    for data in (whole[:-4], whole[:-8], b"", whole + whole[:8], whole[:-4] + b"\1\2\0\0"):
+        (tmp_path / file).write_bytes(data)
+        try:
+            found = read_rows(tmp_path, "r", ("a", "b")).fingerprint
+        except ValueError:
+            continue
+        assert found != before
+    (tmp_path / file).unlink()
+    with pytest.raises(OSError, match=file):
+        read_rows(tmp_path, "r", ("a", "b"))
 
 
 @given(st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=5))
@@ -91,7 +140,7 @@ def vocabularies() -> Vocabularies:
 
 
 def corpus(folder, pairs=PAIRS, name="c", max_length=99) -> PairCorpus:
-    return PairCorpus(folder, name, pairs, vocabularies(), max_length)
+    return encode_pairs(folder, name, pairs, vocabularies(), max_length)
 
 
 def test_a_batch_holds_what_was_encoded(tmp_path):
@@ -127,6 +176,30 @@ def test_the_fingerprint_sees_every_change(tmp_path):
     assert fingerprint([*PAIRS[:-1], Pair("1", "2")], "c") != same
     assert fingerprint([PAIRS[1], PAIRS[0], *PAIRS[2:]], "d") != same
     assert fingerprint([Pair("12", "3")], "e") != fingerprint([Pair("1", "23")], "f")
+
+
+def same(one: PairCorpus, other: PairCorpus | None) -> bool:
+    assert other is not None
+    counts = [(some.fingerprint, some.too_long, some.unknown, len(some)) for some in (one, other)]
+    indices = np.arange(len(one))
+    batches = [[part for part in some.batch(indices) if part is not None] for some in (one, other)]
+    return counts[0] == counts[1] and all(torch.equal(*parts) for parts in zip(*batches, strict=True))
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_encoded_pairs_are_reopened_as_they_were(tmp_path, copy):
+    known = vocabularies()
+    pairs = [*PAIRS, Pair("1" * 40, "2"), Pair("x1", "y2")]
+    encoded = encode_pairs(tmp_path, "c", pairs, known, 30, copy=copy)
+    assert (encoded.too_long, encoded.unknown) == (1, 2)
+    assert same(encoded, reopen_pairs(tmp_path, "c", known, 30, copy=copy))
+    assert reopen_pairs(tmp_path, "d", known, 30, copy=copy) is None
+    assert reopen_pairs(tmp_path, "c", known, 31, copy=copy) is None
+    other = Vocabularies(known.source, learn(["0123456789x"], "char"))
+    assert reopen_pairs(tmp_path, "c", other, 30, copy=copy) is None
+    for broken in ("", "[]", "{}", json.dumps({"made_with": 1})):
+        (tmp_path / "c.json").write_text(broken)
+        assert reopen_pairs(tmp_path, "c", known, 30, copy=copy) is None
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(251, 7), (5, 32), (1, 1), (1000, 10)])

@@ -8,7 +8,7 @@ import torch
 
 from saccade.alignments.weights import above, word_weights, words_at
 from saccade.data.linked import LinkedFile, LinkedPair
-from saccade.data.paircorpus import PairCorpus, Vocabularies
+from saccade.data.paircorpus import Vocabularies, encode_pairs
 from saccade.data.pairs import PairFile
 from saccade.data.tokens import learn
 from saccade.errors import DataError
@@ -63,7 +63,7 @@ def test_pieces_have_the_links_of_their_words(file, tmp_path, level):
     pairs = list(file) * 3
     texts = [text for pair in pairs for text in pair[:2]] * 20
     both = Vocabularies(*[learn(texts, level, 280)] * 2)
-    corpus = PairCorpus(tmp_path, "training", pairs, both, 100, linked=True)
+    corpus = encode_pairs(tmp_path, "training", pairs, both, 100, linked=True)
     order = np.array([4, 0, 2, 1])
     batch = corpus.batch(order)
     assert batch.links.shape == (*batch.target.shape, batch.source.shape[1])
@@ -82,11 +82,11 @@ def test_pieces_have_the_links_of_their_words(file, tmp_path, level):
 
 def test_pairs_that_are_too_long_take_their_links_with_them(file, tmp_path):
     both = Vocabularies(*[learn([text for pair in file for text in pair[:2]], "char")] * 2)
-    corpus = PairCorpus(tmp_path, "training", file, both, 6, linked=True)
+    corpus = encode_pairs(tmp_path, "training", file, both, 6, linked=True)
     assert (len(corpus), corpus.too_long) == (2, 1)
     assert corpus.batch(np.array([0, 1])).links.sum((1, 2)).tolist() == [2, 0]  # " f", two characters, and "v"
 
 
 def test_without_links_there_is_none(file, tmp_path):
     both = Vocabularies(*[learn(["ab"], "char")] * 2)
-    assert PairCorpus(tmp_path, "validation", file, both, 100).batch(np.array([0])).links is None
+    assert encode_pairs(tmp_path, "validation", file, both, 100).batch(np.array([0])).links is None

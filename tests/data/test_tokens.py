@@ -3,16 +3,18 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import pre_tokenizers
 
-from saccade.data import PIECES
+from saccade.data import PIECES, stretches, times
 from saccade.data.alphabet import spread
-from saccade.data.tokens import END, SPECIAL, UNKNOWN, learn, load
+from saccade.data.tokens import END, SPECIAL, UNKNOWN, Vocabulary, learn, load
 from saccade.errors import RunError
 
 TEXTS = [
@@ -119,6 +121,60 @@ def test_chinese_without_spaces_has_pieces_of_several_characters():
     tokens = vocabulary.encode("明天下午三点一刻")
     assert "".join(tokens.labels[:-1]) == vocabulary.decode(tokens.ids) == "明天下午三点一刻"
     assert len(tokens.ids) - 1 <= 5
+
+
+@pytest.mark.parametrize("size", [340, 500])
+def test_sentences_without_spaces_that_stand_there_once_are_no_pieces(size):
+    texts = [text for text, _ in times.pairs(2000, 1) if not re.search("[a-z ]", text)]
+    vocabulary = learn(texts, "unigram", size)
+    labels = {vocabulary.label(i) for i in range(vocabulary.size)}
+    assert {"分", "点"} <= labels
+    assert not {text for text in texts if len(text) > 8} & labels
+    assert sum(len(ids) - 1 for ids in vocabulary.encode_many(texts)) < 0.85 * sum(map(len, texts))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_ends_are_learned_of_every_side_of_pairs(side):
+    ends = [f"{stem}{end}" for stem in ("walk", "talk", "jump", "look", "kick", "fill") for end in ("ing", "ed", "ers")]
+    texts = [text for word in ends * 3 for text in ((word, "x"), ("x", word))[side]]
+    vocabulary = learn(texts, "unigram", 310)
+    assert {"ing", "ers"} <= {vocabulary.label(i) for i in range(vocabulary.size)}
+
+
+LOWER = {level: learn(TEXTS, level, 400, cased=False) for level in LEVELS}
+ODD = st.characters(exclude_categories=["Cs"]) | st.sampled_from("▁\ufdd0\ufdd1\ufdd2   ab.,İẞΣ\u0301\t\n中文")
+
+
+@levels
+@pytest.mark.parametrize("cased", [True, False])
+@given(st.lists(st.text(ODD, max_size=30), max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_rows_are_the_ids_one_after_another(level, cased, texts):
+    vocabulary = (LEARNT if cased else LOWER)[level]
+    for some in (texts, texts[::-1], [*texts, *TEXTS]):
+        found, expected = vocabulary.rows(some), vocabulary.encode_many(some)
+        assert found.lengths.tolist() == [len(ids) for ids in expected]
+        assert found.numbers.tolist() == [i for ids in expected for i in ids]
+    assert vocabulary._stretches is not None
+
+
+@levels
+def test_rows_are_the_same_whatever_is_remembered(level, monkeypatch):
+    monkeypatch.setattr(stretches, "_KNOWN", 3)
+    vocabulary = Vocabulary(learn(TEXTS, level, 400).tokenizer)
+    for begin in range(0, len(TEXTS), 2):
+        some = [*TEXTS[begin : begin + 3], "x" * 99, *TEXTS[:begin]]
+        assert vocabulary.rows(some).numbers.tolist() == [i for ids in vocabulary.encode_many(some) for i in ids]
+        assert len(vocabulary._stretches._known) <= 3 or begin == 0
+        assert not [part for part in vocabulary._stretches._known if len(part) > 40]
+
+
+def test_rows_of_a_tokenizer_of_another_make_are_its_own():
+    tokenizer = learn(TEXTS, "word").tokenizer
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(), tokenizer.pre_tokenizer])
+    vocabulary = Vocabulary(tokenizer)
+    assert vocabulary.rows(["to be"]).numbers.tolist() == vocabulary.encode_many(["to be"])[0]
+    assert vocabulary._stretches is None
 
 
 @pieces

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from saccade.metrics import bleu_n, cider
+from saccade.metrics import bleu_n, bleu_n_signature, cider
 from saccade.metrics.captions import words_of
 
 WORDS = ["a", "dog", "runs", "on", "grass", "man", "the", "plays"]
@@ -115,6 +115,11 @@ def test_bleu_of_a_reference_is_100_and_of_nothing_0():
     true = [["a dog runs on grass", "the dog"], ["two men play chess"]]
     assert bleu_n(["a dog runs on grass", "two men play chess"], true) == pytest.approx((100,) * 4)
     assert bleu_n(["", ""], true) == (0, 0, 0, 0)
+
+
+def test_the_signature_says_how_bleu_is_measured():
+    said = bleu_n_signature(["A dog."], [["a dog", "one dog"]])
+    assert said.startswith("nrefs:2|case:lc|eff:no|tok:none|smooth:none|version:")
 
 
 @pytest.mark.parametrize("measure", [bleu_n, cider])

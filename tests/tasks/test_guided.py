@@ -14,7 +14,7 @@ from saccade.alignments import Choice
 from saccade.alignments.weights import likeliest
 from saccade.attention.losses import alignment_loss
 from saccade.data.linked import LinkedPair
-from saccade.data.paircorpus import PairCorpus, Vocabularies
+from saccade.data.paircorpus import Vocabularies, encode_pairs
 from saccade.data.tokens import learn
 from saccade.errors import DataError, OptionError
 from saccade.metrics import alignment_scores
@@ -52,7 +52,7 @@ def learner(folder: Path, pairs: list[LinkedPair], **options: object) -> tuple[T
     torch.manual_seed(1)
     both = Vocabularies(*[learn([pair.source for pair in pairs], "char")] * 2)
     chosen = TranslateOptions(**{"dropout": 0.0, **options})
-    return TranslateLearner(new_model(chosen, both), chosen), PairCorpus(folder, "some", pairs, both, 99, linked=True)
+    return TranslateLearner(new_model(chosen, both), chosen), encode_pairs(folder, "some", pairs, both, 99, linked=True)
 
 
 @pytest.mark.parametrize("half", HALVES)

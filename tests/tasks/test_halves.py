@@ -14,8 +14,8 @@ from saccade.data.pairs import Pair, PairFile
 from saccade.data.tokens import PAD, learn
 from saccade.errors import OptionError
 from saccade.models.transformerdecoder import TransformerWriter
-from saccade.runs import Run
-from saccade.tasks.base import Start, load_weights
+from saccade.runs import Run, take_weights
+from saccade.tasks.base import Start
 from saccade.tasks.translate.learner import TranslateLearner
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.presets import PRESETS, preset
@@ -77,7 +77,7 @@ def test_weights_of_several_names_are_stored_once_and_load_to_the_same_bits(tiny
     run.write_config({"task": "translate"})
     run.write_weights(deep.state_dict())
     other = new_model(replace(TINY, layers=3, tied="all", seed=1), SAME)
-    load_weights(other, run)
+    take_weights(other, run.read_weights(), run)
     names = load_file(run.path("weights.safetensors")).keys()
     assert sum("positions.table" in name for name in names) == 2  # one of the encoder, one of the decoder
     assert sum("embedding" in name or "output.weight" in name for name in names if "stack" not in name) == 1

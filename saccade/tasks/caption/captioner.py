@@ -81,6 +81,8 @@ class Scores:
     bleu2: float
     bleu3: float
     bleu4: float
+    bleu_signature: str
+    """How sacrebleu measured BLEU."""
     cider: float
     """CIDEr-D, as its authors scale it: 0 to 10."""
     cer: float | None
@@ -203,6 +205,7 @@ class ImageCaptioner(WriteTrained[ImageCaption | LineText]):
             bleu2=bleu[1],
             bleu3=bleu[2],
             bleu4=bleu[3],
+            bleu_signature=metrics.bleu_n_signature(said, true),
             cider=metrics.cider(said, true),
             cer=None if rates is None else rates.cer,
             wer=None if rates is None else rates.wer,

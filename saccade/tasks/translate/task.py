@@ -1,6 +1,6 @@
 """The task of turning one kind of text into another."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from saccade.data import tokens
+from saccade.data.alphabet import spread_sides
 from saccade.data.linked import LinkedFile
-from saccade.data.paircorpus import AnyPair, Batch, PairCorpus, Vocabularies
+from saccade.data.paircorpus import AnyPair, Batch, PairCorpus, Vocabularies, encode_pairs, reopen_pairs
 from saccade.data.pairs import SOURCE_AND_TARGET, PairFile
 from saccade.data.schedule import Epochs, TokenSchedule
 from saccade.errors import OptionError, RunError
@@ -57,7 +58,12 @@ class Translate(Task[TranslateOptions, AnyPair, Vocabularies, Batch]):
             texts = (text for pair in training for text in (pair.source, pair.target))
             both = tokens.learn(texts, options.level, options.vocab_size)
             return Vocabularies(both, both)
-        sides = (pair.source for pair in training), (pair.target for pair in training)
+        if options.level == "char":  # every character counts, so all texts are read, twice
+            sides: Iterable[Iterable[str]] = (
+                (getattr(pair, side) for pair in training) for side in Vocabularies._fields
+            )
+        else:
+            sides = spread_sides(((pair.source, pair.target) for pair in training), 2)
         return Vocabularies(*(tokens.learn(texts, options.level, options.vocab_size) for texts in sides))
 
     def write_codec(self, run: Run, codec: Vocabularies) -> None:
@@ -74,7 +80,11 @@ class Translate(Task[TranslateOptions, AnyPair, Vocabularies, Batch]):
     ) -> PairCorpus:
         """Encoded pairs, without those that are too long; with links where attention is guided, in training."""
         linked = options.alignments is not None and name == "training"
-        return PairCorpus(folder, name, examples, codec, options.max_length, copy=options.copy, linked=linked)
+        return encode_pairs(folder, name, examples, codec, options.max_length, copy=options.copy, linked=linked)
+
+    def reopen(self, folder: Path, name: str, codec: Vocabularies, options: TranslateOptions) -> PairCorpus | None:
+        """What `corpus` wrote, where all of it is there; pairs with links are encoded anew, with the links of today."""
+        return None if options.alignments else reopen_pairs(folder, name, codec, options.max_length, copy=options.copy)
 
     def schedule(self, corpus: PairCorpus, options: TranslateOptions) -> Epochs:
         """So many sentences, or so many tokens of each side."""
@@ -95,7 +105,8 @@ class Translate(Task[TranslateOptions, AnyPair, Vocabularies, Batch]):
         limit, training = options.max_length, parts[0]
         for name, part in zip(("training", "validation"), parts, strict=True):
             if part.too_long:
-                say(f"left out {part.too_long} {name} pairs longer than {limit} tokens (--max-length)")
+                some = f"{part.too_long} {name} pair{'s' * (part.too_long > 1)}"
+                say(f"left out {some} longer than {limit} tokens (--max-length)")
             if not len(part):
                 raise OptionError(f"--max-length must leave some {name} pairs; got {limit}, which leaves none")
         if start.parent is not None and training.unknown:
@@ -106,6 +117,20 @@ class Translate(Task[TranslateOptions, AnyPair, Vocabularies, Batch]):
         training = parts[0]
         longest = {"source": int(training.sizes.max()), "target": int(training.target_sizes.max())}
         return {"skipped_empty_lines": start.train.skipped, "too_long": training.too_long, "longest": longest}
+
+    def check_codec(self, run: Run, codec: Vocabularies, weights: Mapping[str, Tensor]) -> None:
+        """Vocabularies of another size than the embeddings'.
+
+        Raises:
+            RunError: naming the file and both sizes.
+        """
+        tables = ("source_embedding.weight", "decoder.embedding.weight")
+        for side, vocabulary, table in zip(Vocabularies._fields, codec, tables, strict=True):
+            # Tied embeddings stand under the first of their names.
+            size = len(weights.get(table, weights.get(tables[0], ())))
+            if size not in (0, vocabulary.size):
+                path = run.path(f"tokenizer-{side}.json")
+                raise RunError(f"{path}: expected the vocabulary of the weights, {size} tokens; got {vocabulary.size}")
 
     def new_model(self, options: TranslateOptions, codec: Vocabularies) -> Seq2Seq:
         """An untrained encoder-decoder."""

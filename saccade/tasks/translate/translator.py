@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -18,13 +17,16 @@ from saccade.data.copying import Copyable, copyable
 from saccade.data.paircorpus import Batch, Vocabularies, collate, encode
 from saccade.data.pairs import Pair
 from saccade.data.schedule import in_order_of_length
-from saccade.errors import OptionError
+from saccade.errors import DataError, OptionError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from saccade.tasks.base import Searching, answered, rounded
 from saccade.tasks.translate.learner import count
 from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.scores import Scores, TeacherForced
 
 _LAST_LAYER = Choice()
+LONGEST_READ = 1000
+"""Tokens of a text that are read at least; more where the training allowed more (--max-length)."""
 _SYMBOLS = decoding.Symbols(tokens.START, tokens.END, (tokens.PAD, tokens.START, tokens.UNKNOWN))
 
 
@@ -68,46 +70,6 @@ class Longest(NamedTuple):
 
     source: int
     target: int
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What `evaluate` measures; losses are in nats and count the end token."""
-
-    loss: float
-    """Mean over target tokens."""
-    loss_sum_per_example: float
-    """Summed over the tokens of an example, then averaged over examples."""
-    exact_match: float
-    """Share of greedy answers equal to the reference, 0 to 1."""
-    token_accuracy: float
-    """Share of target tokens predicted right when the true ones before are given, 0 to 1."""
-    bleu: float
-    chrf: float
-    rouge1: float
-    rouge2: float
-    rougeL: float  # noqa: N815 - its name
-    examples: int
-    seconds: float
-
-
-class TeacherForced(NamedTuple):
-    """Sums over examples when the true tokens before are given; the loss in nats, the end token counted."""
-
-    loss_sum: float
-    tokens: int
-    right: int
-    examples: int
-
-    def plus(self, other: "TeacherForced") -> "TeacherForced":
-        """The sums over both."""
-        loss, *counts = (a + b for a, b in zip(self, other, strict=True))
-        return TeacherForced(loss, *map(int, counts))
-
-    @property
-    def loss_sum_per_example(self) -> float:
-        """Summed over the tokens of an example, averaged over examples."""
-        return self.loss_sum / self.examples
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -188,6 +150,11 @@ class Translator(Searching[str]):
         """Whether words of the source can be copied."""
         return self.model.config.copy
 
+    @property
+    def most(self) -> int:
+        """How many tokens a text may have, the end token among them."""
+        return max(LONGEST_READ, self.model.config.slots)
+
     def joined(self, others: Sequence["Translator"]) -> "Translator":
         """One translator of this and others of the same vocabularies, that answers with the mean of probabilities.
 
@@ -221,12 +188,14 @@ class Translator(Searching[str]):
     ) -> list[list[Answer]]:
         """The `nbest` best answers to each text, best first; fewer where the search found fewer. Or so many drawn.
 
-        An empty text has the empty answer. Texts of like length are searched together; a text's answer does not
-        depend on the others. With `copied` a model that copies also says what it copied.
+        An empty text has the empty answer, and so has one of more tokens than `most`: nothing is cut off in silence,
+        and time and weights grow with the square of the length. Texts of like length are searched together; a text's
+        answer does not depend on the others. With `copied` a model that copies also says what it copied.
         """
         if min(beam, nbest) < 1:
             raise OptionError(f"--beam and --nbest must be at least 1; got {beam} and {nbest}")
-        questions = [self._encoded(text) for text in texts if text.strip()]
+        asked = [self._encoded(text) if text.strip() else None for text in texts]
+        questions = [one for one in asked if one is not None and len(one.ids) <= self.most]
         searched = answered(
             lambda some: self._search(some, beam, nbest, manner), questions, lambda question: len(question.ids)
         )
@@ -234,7 +203,8 @@ class Translator(Searching[str]):
             [self._answer(question, hypothesis, copied) for hypothesis in best[:nbest]]
             for question, best in zip(questions, searched, strict=True)
         )
-        return [next(found) if text.strip() else [Answer("", 0.0, (), (), None)] for text in texts]
+        nothing = [Answer("", 0.0, (), (), None)]
+        return [nothing if one is None or len(one.ids) > self.most else next(found) for one in asked]
 
     def answers(
         self,
@@ -346,14 +316,32 @@ class Translator(Searching[str]):
         unknown = list(dict.fromkeys(label for identity, label in pairs if identity == tokens.UNKNOWN))
         if unknown:
             doubts.append(f"never seen in training: {' '.join(unknown[:10])}{' ...' if len(unknown) > 10 else ''}")
+        if len(encoded.ids) > self.most:
+            return [f"too long to be read, and its answer is empty: {len(encoded.ids)} tokens, at most {self.most}"]
         if len(encoded.ids) > self.longest.source:
             doubts.append(
                 f"longer than any training input: {len(encoded.ids)} tokens, at most {self.longest.source} seen"
             )
         return doubts
 
-    def evaluate(self, pairs: Iterable[Pair], *, beam: int = 1, manner: decoding.Manner = decoding.SEARCHED) -> Scores:
-        """Measure on pairs; answers are greedy, the best of a beam, or drawn."""
+    def evaluate(
+        self,
+        pairs: Iterable[Pair],
+        *,
+        beam: int = 1,
+        manner: decoding.Manner = decoding.SEARCHED,
+        tokenize: metrics.Tokenize = "auto",
+        lowercase: bool = False,
+    ) -> Scores:
+        """Measure on pairs; answers are greedy, the best of a beam, or drawn.
+
+        Args:
+            tokenize: what parts texts into the words of BLEU; see `metrics.text_scores`.
+            lowercase: whether BLEU and chrF take capital letters for small ones.
+
+        Raises:
+            DataError: no pair is short enough to be read.
+        """
         started, rows = time.perf_counter(), iter(pairs)
         answers: list[str] = []
         references: list[str] = []
@@ -363,7 +351,9 @@ class Translator(Searching[str]):
             sources = [pair.source for pair in chunk]
             answers += [best[0].text for best in self.answer(sources, beam=beam, manner=manner)]
             references += [pair.target for pair in chunk]
-        text = metrics.text_scores(answers, references)
+        if not forced.examples:
+            raise DataError(f"expected pairs of at most {self.most} tokens on a side; got none of {len(references)}")
+        text = metrics.text_scores(answers, references, tokenize=tokenize, lowercase=lowercase)
         return Scores(
             loss=forced.loss_sum / forced.tokens,
             loss_sum_per_example=forced.loss_sum_per_example,
@@ -371,21 +361,26 @@ class Translator(Searching[str]):
             token_accuracy=forced.right / forced.tokens,
             bleu=text.bleu,
             chrf=text.chrf,
+            bleu_signature=text.bleu_signature,
+            chrf_signature=text.chrf_signature,
             rouge1=text.rouge1,
             rouge2=text.rouge2,
             rougeL=text.rougeL,
-            examples=forced.examples,
+            examples=len(references),
+            too_long=len(references) - forced.examples,
             seconds=time.perf_counter() - started,
         )
 
     @torch.inference_mode()
     def teacher_forced(self, pairs: Sequence[Pair]) -> TeacherForced:
-        """Loss and right tokens when at each step the true tokens before are given."""
+        """Loss and right tokens when at each step the true tokens before are given, of pairs that are not too long."""
         self.model.eval()
         encoded = encode(pairs, self.vocabularies, copy=self.copies)
+        lengths = [(len(source), max(len(source), len(target))) for source, target in zip(*encoded[:2], strict=True)]
+        short = np.array([i for i, (_, longer) in enumerate(lengths) if longer <= self.most], np.int64)
         totals = torch.zeros(3, dtype=torch.float64)
-        for some in in_order_of_length([len(source) for source in encoded.sources], 128):
-            counted = count(self.model, to_device(encoded.batch(some.tolist()), self.device))
+        for some in in_order_of_length([lengths[i][0] for i in short], 128):
+            counted = count(self.model, to_device(encoded.batch(short[some].tolist()), self.device))
             totals += torch.stack([part.double().cpu() for part in (counted.loss.sum(), *counted[1:3])])
         loss, target_tokens, right = totals.tolist()
-        return TeacherForced(loss, int(target_tokens), int(right), len(pairs))
+        return TeacherForced(loss, int(target_tokens), int(right), len(short))
