@@ -93,7 +93,7 @@ def search(run: Path, precision: str, alpha: float, folder: Path, sentences: int
     turns, translator = Turns(), load(run)
     translator._limit = lambda length: MOST
     texts = (folder / f"{TEST}.de").read_text("utf-8").splitlines()[:sentences]
-    manner = decoding.Manner(penalty=decoding.wu(alpha) if alpha else None)
+    manner = decoding.Manner(penalty=decoding.wu(alpha), early=True) if alpha else decoding.SEARCHED
     while turns.begin():
         with calculating(translator.device, precision):
             found = translator.answer(texts, beam=BEAM, manner=manner)

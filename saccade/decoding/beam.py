@@ -36,6 +36,7 @@ def beam_search(
     *,
     best: int | None = None,
     penalty: Penalty | None = None,
+    early: bool = False,
 ) -> list[list[Hypothesis]]:
     """Keep the `beam` likeliest beginnings at each step (Sutskever et al. 2014, §3.2); the answers, best first.
 
@@ -47,13 +48,15 @@ def beam_search(
     Args:
         best: how many answers of each row are wanted, `beam` where None: fewer are found sooner, and are the same.
         penalty: of length, see `saccade.decoding.penalty`.
+        early: a row is also done as soon as `beam` of its answers have ended, as in most toolkits; under a penalty,
+            which a longer answer makes up for, a better one might still have come.
 
     Returns:
         For each row up to `best` answers; those cut at the limit come only where fewer than `beam` ended, and under a
         penalty behind them, since it would make up for all that they still lack.
     """
     best = beam if best is None else min(best, beam)
-    search = _Beams(limits, beam, best, penalty)
+    search = _Beams(limits, beam, best, penalty, early=early)
     if not limits:
         return []
     memory, state, token = begun(memory, state, len(limits), symbols.start)
@@ -119,12 +122,13 @@ class _Ended(NamedTuple):
 class _Beams:
     """The beginnings alive in each row that is running: `scores [rows, beam]`, -inf where is none."""
 
-    def __init__(self, limits: Sequence[int], beam: int, best: int, penalty: Penalty | None):
-        self.beam, self.best, self.penalized, self.looked = beam, best, penalty is not None, Looked()
+    def __init__(self, limits: Sequence[int], beam: int, best: int, penalty: Penalty | None, *, early: bool):
+        self.beam, self.best, self.penalized, self.early, self.looked = beam, best, penalty is not None, early, Looked()
         self.penalty = power(0) if penalty is None else penalty
         self.limits, self.rows = np.array(limits, np.int64), np.arange(len(limits))
         self.scores: NDArray[Any] = np.zeros((len(limits), 1), np.float32)
         self.ended: list[list[_Ended]] = [[] for _ in limits]
+        self.enough = np.zeros(len(limits), np.bool_)
         self.steps: list[_Step] = []
         # The rank that a beginning has to beat, and the largest penalty that it may ever have.
         self.beaten, self.most = np.full(len(limits), -INF), np.array([self.penalty(max(limit, 1)) for limit in limits])
@@ -161,6 +165,7 @@ class _Beams:
         ended.append(_Ended(score / self.penalty(step + 1), score, step, origin, last))
         ended.sort(key=lambda answer: (self.penalized and answer.last is not None, -answer.rank))
         del ended[self.beam :]
+        self.enough[self.rows[row]] = self.early and len(ended) == self.beam
         if len(ended) >= self.best:
             self.beaten[self.rows[row]] = ended[self.best - 1].rank
 
@@ -177,7 +182,8 @@ class _Beams:
             for beam, score in enumerate(self.scores[row].tolist()):
                 if len(self.ended[self.rows[row]]) < self.beam and score > -INF:
                     self._record(row, score, int(step.origin[row, beam]), int(step.token[row, beam]))
-        running: NDArray[np.bool_] = ~full & (self.beaten[self.rows] < self.scores.max(1) / self.most[self.rows])
+        hopeful = self.beaten[self.rows] < self.scores.max(1) / self.most[self.rows]
+        running: NDArray[np.bool_] = ~full & ~self.enough[self.rows] & hopeful
         return running
 
     def answers(self) -> list[list[Hypothesis]]:

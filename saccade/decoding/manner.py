@@ -17,11 +17,13 @@ class Manner(NamedTuple):
     penalty:  of length, by which the answers of a beam are ranked.
     sampling: from what answers are drawn; None: they are searched for.
     seed:     decides what is drawn.
+    early:    a search ends when as many answers have ended as the beam is wide, see `beam_search`.
     """
 
     penalty: Penalty | None = None
     sampling: Sampling | None = None
     seed: int = 1
+    early: bool = False
 
 
 SEARCHED = Manner()
@@ -54,7 +56,8 @@ def decode(
         beam = max(beam, nbest)
         if beam == 1:
             return [[answer] for answer in greedy(model, memory, state, symbols, limits)]
-        return beam_search(model, memory, state, symbols, limits, beam, best=nbest, penalty=manner.penalty)
+        how: dict[str, Any] = {"penalty": manner.penalty, "early": manner.early}
+        return beam_search(model, memory, state, symbols, limits, beam, best=nbest, **how)
     if beam != 1:
         raise ValueError(f"beam must be 1 where answers are drawn; got {beam}")
     if not limits:

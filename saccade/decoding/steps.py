@@ -9,6 +9,10 @@ from torch import Tensor
 
 _PIECE = 64
 """Of how many tokens only the largest is looked at first, on the CPU, whose `topk` looks at each for long."""
+_AT_ONCE = 500_000
+"""Of how many scores the best are found at once, on the CPU: what is made of more on the way, of a large vocabulary,
+leaves the caches, and the memory is fetched from the system anew at each step.
+"""
 LEAST = 4
 """Rows of a step. Matrix products of fewer take other paths on the CPU (measured: MKL below 4), whose sums differ in
 the last bit; from here on a row's numbers are the same to the bit, however many rows stand beside it."""
@@ -23,6 +27,14 @@ class Stepped(Protocol):
     def weights(self) -> Tensor | None: ...
     @property
     def state(self) -> Any: ...
+
+
+class Said(NamedTuple):
+    """A step as a tuple, see `Stepped`."""
+
+    logits: Tensor
+    weights: Tensor | None
+    state: Any
 
 
 class Scored(NamedTuple):
@@ -96,11 +108,17 @@ def best_continuations(
     Args:
         scores: of the beginnings, `[rows, beam]`; the step may hold more beginnings, which are left out.
     """
-    gains = allowed(stepped, symbols).detach()
-    added = torch.from_numpy(scores).to(gains.device)
-    total, place = largest_sums(gains[: scores.size].view(*scores.shape, -1), added, count)
-    origin, token = np.divmod(place.cpu().numpy(), gains.shape[-1])
-    return total.cpu().numpy(), origin, token
+    said = (stepped.scores if isinstance(stepped, Scored) else stepped.logits).detach()
+    (rows, beam), vocab = scores.shape, said.shape[-1]
+    each = max(1, _AT_ONCE // (beam * vocab)) if said.device.type == "cpu" else rows
+    found = []
+    for begin in range(0, rows, each):
+        added = torch.from_numpy(scores[begin : begin + each]).to(said.device)
+        part = said[begin * beam :][: added.numel()]
+        gains = allowed(Scored(part, None, None) if isinstance(stepped, Scored) else Said(part, None, None), symbols)
+        found.append(largest_sums(gains.view(*added.shape, vocab), added, count))
+    total, place = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
+    return total, *np.divmod(place, vocab)
 
 
 def allowed(stepped: Stepped | Scored, symbols: Symbols) -> Tensor:
@@ -134,7 +152,7 @@ def largest_sums(x: Tensor, added: Tensor, count: int) -> tuple[Tensor, Tensor]:
         values, place = (x + added[..., None]).flatten(1).topk(count, -1)
         return values, place
     whole = pieces * _PIECE
-    maxima = x[..., :whole].unflatten(-1, (pieces, _PIECE)).amax(-1) + added[..., None]
+    maxima = x[..., :whole].reshape(len(x), beam, pieces, _PIECE).amax(-1) + added[..., None]
     best = maxima.flatten(1).topk(count, -1, sorted=False).indices
     first = best // pieces * vocab + best % pieces * _PIECE
     place = (first[..., None] + torch.arange(_PIECE)).flatten(1)

@@ -220,8 +220,7 @@ class RecurrentDecoder(nn.Module):
             run = self._at_once(embedded[:, None], source.memory, state, need_weights=True)
             logits = self._predict(run, source.copy)
             return Step(logits[:, 0], None if run.weights is None else run.weights[:, 0], run.state)
-        ahead = self.cells.ahead(embedded)
-        run = self._advance(embedded, ahead, source.memory, state, _Drawn(None, None), need_weights=True)
+        run = self._advance(embedded, None, source.memory, state, _Drawn(None, None), need_weights=True)
         return Step(self._predict(run, source.copy), run.weights, run.state)
 
     def forward(
@@ -338,15 +337,23 @@ class RecurrentDecoder(nn.Module):
         return embedded
 
     def _advance(
-        self, embedded: Tensor, ahead: Ahead, memory: Memory, state: DecoderState, drawn: _Drawn, *, need_weights: bool
+        self,
+        embedded: Tensor,
+        ahead: Ahead | None,
+        memory: Memory,
+        state: DecoderState,
+        drawn: _Drawn,
+        *,
+        need_weights: bool,
     ) -> _Steps:
-        """A step of a decoder whose cell reads what came of the memory."""
+        """A step of a decoder whose cell reads what came of the memory; `ahead` is what it has of the token already."""
         if self.config.attend == "before":
             query = state.cells.hidden[:, -1]
             context, weights, after = self._look(query, memory, state.attention, need_weights=need_weights)
-            output, cells = self.cells(context, state.cells, ahead=ahead, masks=drawn.between)
+            output, cells = self.cells(_read(embedded, context, ahead), state.cells, ahead=ahead, masks=drawn.between)
             return _Steps(output, context, embedded, weights, DecoderState(cells, after))
-        output, cells = self.cells(state.fed, state.cells, ahead=ahead, masks=drawn.between)
+        assert state.fed is not None
+        output, cells = self.cells(_read(embedded, state.fed, ahead), state.cells, ahead=ahead, masks=drawn.between)
         context, weights, after = self._look(output, memory, state.attention, need_weights=need_weights)
         vector = self._attentional(output, context)
         vector = self.dropout(vector) if drawn.vector is None else vector * drawn.vector
@@ -365,16 +372,13 @@ class RecurrentDecoder(nn.Module):
         are queries of one reading.
         """
         rows = len(memory.value)
-        asked = query if len(query) == rows else query.reshape(rows, -1, query.shape[-1])
-        context, weights, after = self.attention.read(asked, memory, state, need_weights=need_weights)
-        shown = dense(weights)
-        if asked is query:
-            return context, shown, after
-        context, shown = (
-            None if part is None else part.reshape(*query.shape[:-1], part.shape[-1]) for part in (context, shown)
-        )
-        assert context is not None
-        return context, shown, after
+        if len(query) == rows:
+            context, weights, after = self.attention.read(query, memory, state, need_weights=need_weights)
+            return context, dense(weights), after
+        together = query.reshape(rows, -1, query.shape[-1])
+        context, weights, after = self.attention.read(together, memory, state, need_weights=need_weights)
+        shown, shape = dense(weights), query.shape[:-1]
+        return context.reshape(*shape, -1), None if shown is None else shown.reshape(*shape, -1), after
 
     def _attentional(self, output: Tensor, context: Tensor) -> Tensor:
         """`tanh(C [s_i; c_i])`."""
@@ -388,3 +392,8 @@ class RecurrentDecoder(nn.Module):
             return logits
         extended: Tensor = self.copier(self.output(vector), run.weights, copy, run.context, run.output, run.embedded)
         return extended if where is None else extended[where]
+
+
+def _read(embedded: Tensor, other: Tensor, ahead: Ahead | None) -> Tensor:
+    """What the cell reads: the token too, unless it has that already."""
+    return torch.cat([embedded, other], -1) if ahead is None else other

@@ -171,8 +171,10 @@ class Logits(NamedTuple):
     state: Any
 
 
-def plain(model: Steps, row: int, limit: int, beam: int, symbols: Symbols, penalty: Penalty | None) -> list[Hypothesis]:
-    """The search of one row as a textbook writes it, which goes on to the limit."""
+def plain(
+    model: Steps, row: int, limit: int, beam: int, symbols: Symbols, penalty: Penalty | None, early: bool = False
+) -> list[Hypothesis]:
+    """The search of one row as a textbook writes it, which goes on to the limit, or to as many answers as the beam."""
     memory, state = begin(1, row)
     alive: list[tuple[float, list[int], Tensor, list[Tensor]]] = [(0.0, [], state.seen, [])]
     ended: list[Hypothesis] = []
@@ -187,21 +189,24 @@ def plain(model: Steps, row: int, limit: int, beam: int, symbols: Symbols, penal
         longer = sorted(longer, key=lambda one: -one[0])[: 2 * beam]
         ended += [Hypothesis(tokens[:-1], score, torch.cat(w)) for score, tokens, _, w in longer if tokens[-1] == END]
         alive = [one for one in longer if one[1][-1] != END][:beam]
+        if early and len(ended) >= beam:
+            break
     divide = power(0) if penalty is None else penalty
     ended = sorted(ended, key=lambda one: one.score / divide(len(one.weights)), reverse=True)[:beam]
     cut = [Hypothesis(tokens, score, torch.cat(w)) for score, tokens, _, w in alive][: beam - len(ended)]
     return ended + cut if penalty else sorted(ended + cut, key=lambda one: one.score, reverse=True)
 
 
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("penalty", [None, power(0.8), wu(0.6)])
 @pytest.mark.parametrize("vocab", [9, 3001])
-def test_it_finds_what_a_textbook_search_finds(vocab, penalty):
+def test_it_finds_what_a_textbook_search_finds(vocab, penalty, early):
     limits, beam = [9, 4, 12, 7, 12], 3
     model = Wide(vocab)
     memory, state = begin(5)
-    together = beam_search(model, memory, state.seen, SYMBOLS, limits, beam, penalty=penalty)
+    together = beam_search(model, memory, state.seen, SYMBOLS, limits, beam, penalty=penalty, early=early)
     for row, (limit, found) in enumerate(zip(limits, together, strict=True)):
-        for one, other in zip(found, plain(model, row, limit, beam, SYMBOLS, penalty), strict=True):
+        for one, other in zip(found, plain(model, row, limit, beam, SYMBOLS, penalty, early), strict=True):
             assert one.tokens == other.tokens
             assert one.score == pytest.approx(other.score, abs=1e-4)
             torch.testing.assert_close(one.weights, other.weights)
@@ -216,6 +221,25 @@ def test_rows_that_have_ended_leave_the_batch():
         wide = model.batches[1:]
         assert wide == sorted(wide, reverse=True)
         assert wide[0] > wide[-1] == 4  # no fewer: see decoding.LEAST
+
+
+def test_an_early_end_spares_steps_under_a_penalty():
+    memory, state = begin(5)
+    steps = []
+    for early in (False, True):
+        model = Wide(50, ends=1.0)
+        beam_search(model, memory, state.seen, SYMBOLS, [30] * 5, 3, best=1, penalty=wu(1), early=early)
+        steps.append(len(model.batches))
+    assert steps[1] < steps[0]
+
+
+@pytest.mark.parametrize("beam", [2, 300])
+def test_large_vocabularies_are_searched_a_few_rows_at_a_time(monkeypatch, beam):
+    memory, state = begin(9)
+    given = Wide(300), memory, state.seen, SYMBOLS, [5] * 9, beam
+    expected = beam_search(*given)
+    monkeypatch.setattr("saccade.decoding.steps._AT_ONCE", 1500)
+    assert [[h.tokens for h in row] for row in beam_search(*given)] == [[h.tokens for h in row] for row in expected]
 
 
 @pytest.mark.parametrize(("vocab", "count"), [(5, 9), (300, 3), (1000, 2), (4099, 10), (4096, 16)])
