@@ -212,7 +212,7 @@ def test_mechanisms_lists_every_one_and_tells_of_each(ask):
         ((), "[64, 50, 50, 128] (batch, query, key, dim), float32 on cpu: cpu"),
         (
             ("--batch", "1", "--queries", "1", "--keys", "5"),
-            "[1, 1, 5, 128] (batch, query, key, dim), float32 on cpu: reference",
+            "[1, 1, 5, 128] (batch, query, key, dim), float32 on cpu: cpu",
         ),
         (("--dtype", "float64"), "[64, 50, 50, 128] (batch, query, key, dim), float64 on cpu: chunked"),
         (("--device", "mps"), "[64, 50, 50, 128] (batch, query, key, dim), float32 on mps: chunked"),

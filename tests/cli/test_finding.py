@@ -118,7 +118,7 @@ def test_an_early_end(ask, run_folder):
 def test_answers_in_bfloat16(ask, run_folder, tag_run, digits):
     """Close to those in float32, and not the same."""
     plain, rough = (
-        ask("predict", run_folder, "123", "45", "--beam", 3, "--scores", "--precision", precision)[1]
+        ask("predict", run_folder, "123", "000900", "5 5", "--beam", 3, "--scores", "--precision", precision)[1]
         for precision in ("float32", "bfloat16")
     )
     assert rough != plain

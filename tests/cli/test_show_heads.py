@@ -170,6 +170,6 @@ def test_nothing_to_look_at_is_one_line(say, capsys, tmp_path, digits, run_folde
     assert say("show", run, "12", "--heads") == f"{run}: {said} looks at nothing (--attention none)"
     assert main(["show", str(tag_run), " ", "--heads"]) == 1
     doubt, line = capsys.readouterr().err.splitlines()
-    assert line == f"saccade: {tag_run}: {said} got an empty input"
+    assert line == f"saccade: {tag_run}: {said} got an input that is empty, or too long to be read"
     assert "the input is empty" in doubt
     assert say("show", run_folder, "123", "--heads", "--png", "a.gif").startswith("the name of a picture must end in")
