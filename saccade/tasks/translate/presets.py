@@ -76,6 +76,7 @@ def preset(name: str, options: TranslateOptions | None = None) -> TranslateOptio
         raise OptionError(f"--preset must be one of {', '.join(get_args(PresetName))}; got {name!r}")
     options, defaults = TranslateOptions() if options is None else options, TranslateOptions.defaults()
     given = {key for key, default in defaults.items() if getattr(options, key) != default}
+    given |= {"batch_size"} if options.batch_tokens else set()  # whose place they take
     return replace(options, **{key: value for key, value in PRESETS[name].items() if key not in given})
 
 
@@ -86,8 +87,11 @@ def as_arguments(name: str, given: list[str]) -> list[str]:
     ['--encoder', 'transformer', '--decoder', 'transformer']
     >>> "--layers" in as_arguments("transformer-tiny", ["--layers=2"])
     False
+    >>> "--batch-size" in as_arguments("transformer-tiny", ["--batch-tokens", "4096"])
+    False
     """
     typed = {argument.partition("=")[0].replace("_", "-") for argument in given if argument.startswith("--")}
+    typed |= {"--batch-size"} if "--batch-tokens" in typed else set()
     named = ((flag(key), value) for key, value in PRESETS[name].items())
     missing = ((key, value) for key, value in named if key not in typed)
     return [part for key, value in missing for part in ([key] if value is True else [key, str(value)])]
