@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+import saccade
 from saccade.data.pairs import PairFile
 from saccade.errors import OptionError
 from saccade.runs import Run
@@ -34,6 +36,7 @@ from saccade.training.together import Place, Together
 SACCADE = [sys.executable, "-m", "saccade"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "saccade"]
 SMALL = ["--level", "char", "--embedding", "8", "--hidden", "16", "--dropout", "0", "--device", "cpu"]
+ROOT = str(Path(saccade.__file__).parents[1])
 COURSE, CPU = ["--epochs", "22", "--batch-size", "17"], torch.device("cpu")
 
 
@@ -41,7 +44,7 @@ def start(command: list[str], *arguments: object, **options: object) -> subproce
     """A command in a session of its own, so that nothing of it can be left behind."""
     given = [*command, "train", "translate", *map(str, arguments), *SMALL]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(given, start_new_session=True, **pipes)
+    return subprocess.Popen(given, start_new_session=True, env={**os.environ, "PYTHONPATH": ROOT}, **pipes, **options)
 
 
 def done(process: subprocess.Popen[str]) -> list[str]:
@@ -244,6 +247,28 @@ def test_more_processes_than_before_go_on_and_a_killed_one_is_named(tmp_path, di
     assert not [line for line in said if "Traceback" in line]
     done(start(SACCADE, *command, "--resume", "--processes", 3))
     same(one, run)
+
+
+@pytest.mark.slow
+def test_machines_without_a_shared_disk_go_on_together(tmp_path, digits, one):
+    """Two agents of torchrun in two folders stand in for two machines, of which one alone has the run."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    command = ["--train", digits, "--out", "run", *COURSE]
+    kill(start(SACCADE, *command, cwd=first), first / "run", 1)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        where = f"localhost:{free.getsockname()[1]}"
+    agent = [*TORCHRUN[:3], "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint={where}"]
+    processes = [
+        start([*agent, "--rdzv-id=7", "--local-addr=localhost", *TORCHRUN[-2:]], *command, "--resume", cwd=folder)
+        for folder in (first, second)
+    ]
+    for process in processes:
+        done(process)
+    same(one, first / "run")
+    assert not list(second.iterdir())
 
 
 @pytest.mark.slow

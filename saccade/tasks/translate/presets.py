@@ -68,6 +68,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 """The options of each that are not the defaults. Batches and learning rates are those of the schedule here, where the
 papers have others."""
 
+_INSTEAD = {"batch_size": "batch_tokens", "batch_tokens": "batch_size"}
+"""What takes the place of what."""
+
 
 def preset(name: str, options: TranslateOptions | None = None) -> TranslateOptions:
     """The options of a preset; of `options` those that are not at their default stay.
@@ -82,8 +85,7 @@ def preset(name: str, options: TranslateOptions | None = None) -> TranslateOptio
         raise OptionError(f"--preset must be one of {', '.join(get_args(PresetName))}; got {name!r}")
     options, defaults = TranslateOptions() if options is None else options, TranslateOptions.defaults()
     given = {key for key, default in defaults.items() if getattr(options, key) != default}
-    if "batch_size" in given:
-        given.add("batch_tokens")  # which would take its place
+    given |= {_INSTEAD[key] for key in given & _INSTEAD.keys()}
     return replace(options, **{key: value for key, value in PRESETS[name].items() if key not in given})
 
 
@@ -94,10 +96,11 @@ def as_arguments(name: str, given: list[str]) -> list[str]:
     ['--encoder', 'transformer', '--decoder', 'transformer']
     >>> "--layers" in as_arguments("transformer-tiny", ["--layers=2"])
     False
+    >>> "--batch-size" in as_arguments("transformer-tiny", ["--batch-tokens", "4096"])
+    False
     """
     typed = {argument.partition("=")[0].replace("_", "-") for argument in given if argument.startswith("--")}
-    if "--batch-size" in typed:
-        typed.add("--batch-tokens")  # which would take its place
+    typed |= {flag(_INSTEAD[key]) for key in _INSTEAD if flag(key) in typed}
     named = ((flag(key), value) for key, value in PRESETS[name].items())
     missing = ((key, value) for key, value in named if key not in typed)
     return [part for key, value in missing for part in ([key] if value is True else [key, str(value)])]
