@@ -15,16 +15,18 @@ step. Ours is the same, `--attend after --feed input`, but for this:
 - Each has byte pairs that it learned itself, so sentences a second stand beside tokens a second.
 
 A turn of training is so many steps of one epoch, after some that nobody measures, by one clock: from the beginning of
-the first step to the beginning of the one after the last. The models at the end of the epoch then answer the test part
-with a beam of 5, 64 sentences together, at most 60 tokens, without a penalty of length and with Wu's of 1. Seconds are
-those of the clock, and those that the process worked, which a busy machine changes less. Writes JSON and prints a
-table.
+the first step to the beginning of the one after the last. Our model at the end of the epoch, in float32, is then given
+to Joey too, and both answer the test part with it: a beam of 5, 64 sentences together, at most 60 tokens, without a
+penalty of length, and with Wu's of 1, where ours too ends a search with as many answers as the beam (`--early`). How
+many answers are the same is counted. Seconds are those of the clock, and those that the process worked, which a busy
+machine changes less. Writes JSON and prints a table.
 """
 
 import argparse
 import gzip
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,7 @@ from turns import Contestant, medians
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared"
+OURS, PEER = HERE / "joeynmt_ours.py", HERE / "joeynmt_peer.py"
 TEST = "test_2016_flickr"
 PRECISIONS = ("float32", "bfloat16")
 GOALS = {"training": 3, "search": 5}
@@ -59,16 +62,19 @@ def configured(config: Path, folder: Path, work: Path) -> Path:
     return written
 
 
-def in_turns(commands: dict[str, list[Any]], threads: int, rounds: int, *, finish: bool = False) -> Rows:
-    """So many turns of each; then each goes on to its end, where that is asked for, one after the other."""
+def in_turns(commands: dict[str, list[Any]], threads: int, rounds: int, *, finish: str | None = None) -> Rows:
+    """So many turns of each; then the one that is named goes on to its end."""
     contestants = {name: Contestant(command, threads) for name, command in commands.items()}
     turns: Rows = {name: [] for name in commands}
     for _ in range(rounds):
         for name, contestant in contestants.items():
             turns[name].append(contestant())
             print(threads, name, turns[name][-1], file=sys.stderr, flush=True)
-    for contestant in contestants.values():
-        contestant.finish() if finish else contestant.stop()
+    for name, contestant in contestants.items():
+        if name != finish:
+            contestant.stop()
+    if finish is not None:
+        contestants[finish].finish()
     return turns
 
 
@@ -96,31 +102,32 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def training(python: Path, config: Path, work: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Training in turns; with the first number of threads to its end, and the models stay."""
-    peer, mine, warm, steps = HERE / "joeynmt_peer.py", HERE / "joeynmt_ours.py", options.warm, options.steps
-    finish = threads == options.threads[0]
+def training(config: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Training in turns; with the first number of threads ours in float32 goes on to its end, and the model stays."""
+    warm, steps = options.warm, options.steps
     commands: dict[str, list[Any]] = {}
     for name in PRECISIONS:
-        run = work / (name if finish else f"{name}-{threads}")
-        commands[name] = [sys.executable, mine, "train", work / "data", run, name, warm, steps]
-    commands["joeynmt"] = [python, peer, "train", config, warm, steps]
+        run = options.work / f"{name}-{threads}"
+        shutil.rmtree(run, ignore_errors=True)
+        commands[name] = [sys.executable, OURS, "train", options.work / "data", run, name, warm, steps]
+    commands["joeynmt"] = [options.joeynmt, PEER, "train", config, warm, steps]
+    finish = "float32" if threads == options.threads[0] else None
     return judged(
         in_turns(commands, threads, options.rounds, finish=finish), ["tokens", "sentences"], GOALS["training"]
     )
 
 
-def search(
-    python: Path, config: Path, work: Path, threads: int, alpha: float, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Search in turns, ours with the model that was trained in float32."""
-    peer, mine, some = HERE / "joeynmt_peer.py", HERE / "joeynmt_ours.py", options.sentences
-    file = work / "data" / f"{TEST}.de"
+def search(config: Path, threads: int, alpha: float, options: argparse.Namespace) -> dict[str, Any]:
+    """Search in turns, with the model that was trained in float32."""
+    run, data, some = options.work / f"float32-{options.threads[0]}", options.work / "data", options.sentences
+    subprocess.run([sys.executable, OURS, "hand", run, data], check=True)
     commands: dict[str, list[Any]] = {
-        name: [sys.executable, mine, "search", work / "float32", name, alpha, file, some] for name in PRECISIONS
+        name: [sys.executable, OURS, "search", run, name, alpha, data, some] for name in PRECISIONS
     }
-    commands["joeynmt"] = [python, peer, "search", config, alpha, some]
-    return judged(in_turns(commands, threads, options.search_rounds), ["sentences", "tokens"], GOALS["search"])
+    commands["joeynmt"] = [options.joeynmt, PEER, "search", config, alpha, data, some]
+    found = judged(in_turns(commands, threads, options.search_rounds), ["sentences", "tokens"], GOALS["search"])
+    compared = subprocess.run([sys.executable, OURS, "read", run, data], check=True, capture_output=True, text=True)
+    return found | {"answers": json.loads(compared.stdout)}
 
 
 def main() -> None:
@@ -137,18 +144,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "joeynmt.json")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "joeynmt", help="a folder for data and models")
     options = parser.parse_args()
+    options.work = options.work.resolve()
     if not options.joeynmt.is_file():
         sys.exit(f"{options.joeynmt}: expected the Python of the peer's environment (make benchmarks makes it)")
     if options.warm + options.rounds * options.steps >= EPOCH:
         sys.exit(f"--warm and --rounds times --steps must be within an epoch of {EPOCH} steps")
     unpacked(options.data, options.work / "data")
-    config = configured(options.config, (options.work / "data").resolve(), options.work.resolve())
-    subprocess.run([options.joeynmt, HERE / "joeynmt_peer.py", "pieces", options.work / "data"], check=True)
-    given = options.joeynmt, config, options.work
-    results: dict[str, Any] = provenance()
-    results["training"] = {n: training(*given, n, options) for n in options.threads}
-    results["search"] = {n: search(*given, n, 0.0, options) for n in options.threads}
-    results["search, penalty of 1"] = {n: search(*given, n, 1.0, options) for n in options.threads}
+    config = configured(options.config, options.work / "data", options.work)
+    subprocess.run([options.joeynmt, PEER, "pieces", options.work / "data"], check=True)
+    results: dict[str, Any] = {**provenance(), "joeynmt": "2.3.0"}
+    results["training"] = {n: training(config, n, options) for n in options.threads}
+    results["search"] = {n: search(config, n, 0.0, options) for n in options.threads}
+    results["search, penalty of 1"] = {n: search(config, n, 1.0, options) for n in options.threads}
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     print(table(results))

@@ -136,12 +136,13 @@ def test_a_late_answer_wins_under_a_penalty_and_only_there():
 
 
 @pytest.mark.parametrize("penalty", [None, power(1), wu(0.6)])
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("sharpness", [0.5, 2.0])
-def test_who_wants_fewer_answers_gets_the_first_of_them(penalty, sharpness):
+def test_who_wants_fewer_answers_gets_the_first_of_them(penalty, sharpness, early):
     model, limits, beam = Toy(sharpness=sharpness), [7, 3, 12], 4
-    everything = beam_search(model, *begin(), SYMBOLS, limits, beam, penalty=penalty)
+    everything = beam_search(model, *begin(), SYMBOLS, limits, beam, penalty=penalty, early=early)
     for best in (1, 2, 3):
-        fewer = beam_search(model, *begin(), SYMBOLS, limits, beam, best=best, penalty=penalty)
+        fewer = beam_search(model, *begin(), SYMBOLS, limits, beam, best=best, penalty=penalty, early=early)
         for some, row in zip(fewer, everything, strict=True):
             assert len(some) == best
             for one, other in zip(some, row, strict=False):
