@@ -209,6 +209,8 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
     options: type[OptionsT]
     columns: ClassVar[tuple[str, ...]]
     """The names of the columns of its files, where nobody gives others."""
+    reopens: ClassVar[bool] = False
+    """Whether `reopen` finds what `corpus` wrote, so that it is worth keeping for a training that goes on."""
 
     @abstractmethod
     def files(self, paths: tuple[Path, ...], columns: tuple[str, ...], options: OptionsT) -> Any:
@@ -241,9 +243,7 @@ class Task(ABC, Generic[OptionsT, ExampleT, CodecT, BatchT]):
         """Encoded examples."""
 
     def reopen(self, folder: Path, name: str, codec: CodecT, options: OptionsT) -> Corpus[BatchT] | None:
-        """Encoded examples that `corpus` wrote into a folder, where all of them are there; None where they are not, or
-        where a task encodes anew.
-        """
+        """Encoded examples that `corpus` wrote into a folder, where all of them are there; None where they are not."""
         return None
 
     def schedule(self, corpus: Any, options: OptionsT) -> Epochs:

@@ -20,12 +20,15 @@ Corpora = tuple[Corpus[Any], Corpus[Any]]
 Stamps = list[list[str | int]]
 
 
-def stamps(start: Start) -> Stamps:
-    """Of each source how large it is and when it was written last; of a data set of the hub its commit.
+def stamps(task: AnyTask, start: Start) -> Stamps:
+    """Of each source how large it is and when it was written last; of a data set of the hub its commit. None of a task
+    that cannot take up what it encoded.
 
     Raises:
         DataError: the hub does not answer.
     """
+    if not task.reopens:
+        return []
     return [
         stamp
         for files in (start.train, start.valid)
@@ -51,7 +54,8 @@ def _stamped(path: Path) -> Stamps:
 
 def keep(run: Run, sources: Stamps, fingerprint: str) -> None:
     """Write down, last of all, that everything is encoded, and from what: stamps taken before it was read."""
-    write_atomic(run.path(SCRATCH) / _SEAL, json.dumps({"sources": sources, "fingerprint": fingerprint}))
+    if sources:
+        write_atomic(run.path(SCRATCH) / _SEAL, json.dumps({"sources": sources, "fingerprint": fingerprint}))
 
 
 def take_up(run: Run, task: AnyTask, start: Start, codec: Any, options: Course, fingerprint: str) -> Corpora | None:
@@ -64,7 +68,7 @@ def take_up(run: Run, task: AnyTask, start: Start, codec: Any, options: Course, 
         seal = json.loads((folder / _SEAL).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    if seal != {"sources": stamps(start), "fingerprint": fingerprint} or not seal["sources"]:
+    if seal != {"sources": stamps(task, start), "fingerprint": fingerprint}:
         return None
     training, validation = (task.reopen(folder, name, codec, options) for name in PARTS)
     if training is None or validation is None or fingerprint_of(training, validation) != fingerprint:

@@ -82,7 +82,7 @@ def prepare(run: Run, task: AnyTask, options: Course, start: Start, say: Say, *,
     if start.parent is not None:
         options = task.inherited(Run(start.parent), options)
     clear(run)
-    sources = stamps(start)
+    sources = stamps(task, start)
     parts = task.parts(start, options, say)
     codec = task.learn(start, parts[0], options) if start.parent is None else task.read_codec(Run(start.parent))
     corpora = _encode(run, task, options, start, codec, parts, say)
@@ -134,7 +134,7 @@ def _taken_up(
         say(f"{run}: took up {len(corpora[0])} training and {len(corpora[1])} validation {task.noun} encoded before")
         return corpora
     clear(run)
-    sources = stamps(start)
+    sources = stamps(task, start)
     corpora = _encode(run, task, options, start, codec, task.parts(start, options, say), say)
     if fingerprint_of(*corpora) != fingerprint:
         raise RunError(

@@ -10,6 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saccade.data import corpus as corpora
+from saccade.data import heldout
 from saccade.data import schedule as schedules
 from saccade.data.corpus import Ragged, in_chunks, nested, read_rows, write_rows
 from saccade.data.heldout import HeldOut
@@ -84,7 +86,9 @@ def test_the_fingerprint_of_rows_sees_where_they_part(tmp_path):
     assert len(found) == len(rows)
 
 
-def test_the_fingerprint_is_that_of_every_row_after_the_other(tmp_path):
+@pytest.mark.parametrize("read", [5, 1 << 16])
+def test_the_fingerprint_is_that_of_every_row_after_the_other(tmp_path, monkeypatch, read):
+    monkeypatch.setattr(corpora, "_READ", read)
     for count in (0, 1, 13, 2600):  # more than a chunk
         digest, rows = hashlib.sha256(), [ROWS[i % 13] for i in range(count)]
         for row in (row for example in rows for row in example):
@@ -242,6 +246,16 @@ def test_batches_of_tokens_hold_no_more_unless_one_pair_does(pairs, most, seed):
     ]
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_the_order_is_the_same_however_many_are_looked_at_together(monkeypatch, chunk):
+    sides = np.random.default_rng(2).integers(1, 60, (2, 331))
+    whole = TokenSchedule(sides, 300, seed=1)
+    expected = [epoch_of(whole, number) for number in range(2)]
+    monkeypatch.setattr(schedules, "_CHUNK", chunk)
+    parts = TokenSchedule(sides, 300, seed=1)
+    assert [epoch_of(parts, number) for number in range(2)] == expected
+
+
 def test_batches_of_tokens_are_full_and_others_in_each_epoch():
     random = np.random.default_rng(1)
     source = np.clip(random.lognormal(2.5, 0.6, 20_000).astype(np.int64), 1, 200)
@@ -290,6 +304,21 @@ def test_the_held_out_part_shares_no_input_with_the_rest(tmp_path):
     assert 50 <= len(out) == part.count <= 52
     assert list(held(tmp_path, pairs).held_out) == out
     assert list(held(tmp_path, pairs, seed=1).held_out) != out
+
+
+@pytest.mark.parametrize(("size", "most"), [(60, 2000), (999, 20), (3000, 50)])
+def test_what_is_held_out_are_the_smallest_hashes_however_many_are_looked_at_together(monkeypatch, size, most):
+    examples = [str(n * 7 % (size // 2)) for n in range(size)]
+    monkeypatch.setattr(heldout, "_MOST", most)
+    expected = None
+    for chunk in (1 << 16, 13, 1):
+        monkeypatch.setattr(heldout, "_CHUNK", chunk)
+        part = HeldOut(examples, 3, str)
+        found = (part.count, list(part.held_out))
+        expected = found if expected is None else expected
+        assert found == expected
+        hashes = sorted(map(part._hash, examples))
+        assert part.count == sum(one <= hashes[min(max(size // 20, 1), most) - 1] for one in hashes)
 
 
 def test_it_is_at_most_two_thousand(tmp_path):

@@ -10,6 +10,8 @@ from saccade.data.pairs import PairFile
 from saccade.errors import DataError, RunError
 from saccade.runs import SCRATCH, Run
 from saccade.tasks.base import Start
+from saccade.tasks.classify.options import ClassifyOptions
+from saccade.tasks.classify.task import Classify
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.task import Translate
 from saccade.training.fit import fit
@@ -160,6 +162,19 @@ def test_a_training_that_died_ends_with_the_same_bits_and_leaves_nothing(tmp_pat
         assert run.path(name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not run.path(SCRATCH).exists()
     assert not (tmp_path / "whole" / SCRATCH).exists()
+
+
+def test_what_cannot_be_taken_up_is_not_kept(tmp_path, films, monkeypatch):
+    def die(self, batch, batch_idx):
+        raise MemoryError
+
+    monkeypatch.setattr(TrainingModule, "on_train_batch_start", die)
+    options = ClassifyOptions(embedding=4, hidden=4, epochs=1)
+    start = Start(Classify().files((films,), Classify.columns, options), None)
+    with pytest.raises(MemoryError):
+        fit(tmp_path / "run", options, start, device="cpu", say=[].append)
+    assert (tmp_path / "run" / "config.json").exists()
+    assert not (tmp_path / "run" / SCRATCH).exists()
 
 
 def test_a_mistake_before_it_has_begun_leaves_nothing(tmp_path, pairs):

@@ -35,6 +35,7 @@ class Translate(Task[TranslateOptions, AnyPair, Vocabularies, Batch]):
     """Pairs of texts, an encoder-decoder, and a translator of them."""
 
     name, noun, options, columns = "translate", "pairs", TranslateOptions, SOURCE_AND_TARGET
+    reopens = True
 
     def files(self, paths: tuple[Path, ...], columns: tuple[str, ...], options: TranslateOptions) -> PairFile:
         """Pairs of one file, or of two aligned ones."""
