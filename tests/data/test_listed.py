@@ -120,7 +120,7 @@ def test_files_alone(folder):
 
 def missing_list(folder: Path) -> Path:
     lines = [f"{'a' if number % 2 else f'gone{number}'}.png\tx\n" for number in range(1, 21)]
-    return write(folder / "l.tsv", "".join(lines) + "gone4.png\tx\n" + "n" * 300 + "\tx\nin\tx\n\0\tx\n")
+    return write(folder / "l.tsv", "".join(lines) + "gone4.png\tx\n" + "n" * 300 + "\tx\nin\tx\nout\tx\n")
 
 
 def test_files_that_are_not_there_are_said_in_one_message(folder):

@@ -212,7 +212,7 @@ def test_a_file_is_read_a_line_at_a_time(tmp_path):
         tracemalloc.stop()
 
 
-CELL = st.text(st.characters(exclude_characters="\t\n\r\ufeff", exclude_categories=["Cs"]), min_size=1, max_size=5)
+CELL = st.text(st.characters(exclude_characters="\0\t\n\r\ufeff", exclude_categories=["Cs"]), min_size=1, max_size=5)
 WORD = CELL.map(lambda text: text.strip(" ")).filter(lambda text: text not in ("", "-DOCSTART-"))
 ROWS = st.lists(st.lists(st.tuples(WORD, st.sampled_from(["O", "B-x", "NN"])), min_size=1, max_size=4), min_size=1)
 
