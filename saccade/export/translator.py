@@ -1,5 +1,6 @@
 """A translator whose model another engine runs: the same questions, and the same answers."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,6 +32,11 @@ class Exported(Translator):
     def copies(self) -> bool:
         """Whether words of the source can be copied."""
         return self._copies
+
+    @property
+    def most(self) -> int:
+        """How many tokens a text may have: an engine that has an end refuses what is longer."""
+        return sys.maxsize
 
     def joined(self, others: Sequence[Translator]) -> Translator:
         """Refused: models of several engines have no steps in common."""
