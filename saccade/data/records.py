@@ -42,11 +42,12 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
         # GzipFile finds its lines in Python: a pass over pairs takes twice as long without a reader before it.
         with BufferedReader(gzip.open(path, "rb")) if path.suffix == ".gz" else open(path, "rb") as file:
             for number, raw in enumerate(file, 1):
-                line = decoded(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
-                if "\0" in line:
+                raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+                text = decoded(raw, f"{path}:{number}")
+                if "\0" in text:
                     place = raw.index(b"\0") + 1
                     raise DataError(f"{path}:{number}: expected UTF-8 text; got byte 0x00 at column {place}")
-                yield number, line
+                yield number, text
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: expected a whole gzip file; got {error}".rstrip(".")) from None
     except OSError as error:
