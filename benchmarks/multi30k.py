@@ -20,6 +20,7 @@ from sacrebleu.metrics.bleu import BLEU
 from saccade import decoding
 from saccade.files import write_atomic
 from saccade.tasks.translate.options import TranslateOptions
+from saccade.tasks.translate.presets import PRESETS
 
 COMMON: dict[str, Any] = {
     "shared": True,
@@ -29,8 +30,17 @@ COMMON: dict[str, Any] = {
     "patience": 100,
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "RNN, additive": {},
-    "Transformer-tiny": {},
+    "RNN, additive": {
+        "attend": "after",
+        "embedding": 256,
+        "hidden": 512,
+        "vocab_size": 5000,
+        "dropout": 0.4,
+        "learning_rate": 0.003,
+        "batch_size": 80,
+        "epochs": 20,
+    },
+    "Transformer-tiny": {**PRESETS["transformer-tiny"], "vocab_size": 5000, "epochs": 40},
 }
 TRIALS = {
     "de-en RNN, additive": ("cased", 39.0),
