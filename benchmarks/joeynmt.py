@@ -19,7 +19,7 @@ the first step to the beginning of the one after the last. Our model at the end 
 to Joey too, and both answer the test part with it: a beam of 5, 64 sentences together, at most 60 tokens, without a
 penalty of length, and with Wu's of 1, where ours too ends a search with as many answers as the beam (`--early`). How
 many answers are the same is counted. Seconds are those of the clock, and those that the process worked, which a busy
-machine changes less. Writes JSON and prints a table.
+machine changes less; a goal is met where it is by both. Writes JSON and prints a table.
 """
 
 import argparse
@@ -86,18 +86,20 @@ def judged(turns: Rows, counted: list[str], goal: float) -> dict[str, Any]:
         name: {what: {clock: rates[name][what][clock] / peer[what][clock] for clock in peer[what]} for what in counted}
         for name in PRECISIONS
     }
-    met = {name: ratio[name][counted[0]]["seconds"] >= goal for name in PRECISIONS}
+    # By both clocks: what else runs on a machine can take time from one side alone.
+    met = {name: min(ratio[name][counted[0]].values()) >= goal for name in PRECISIONS}
     length = {name: some[0]["tokens"] / some[0]["sentences"] for name, some in turns.items()}
     return {"rates": rates, "ratio": ratio, "goal": goal, "met": met, "tokens_a_sentence": length, "turns": turns}
 
 
 def table(results: dict[str, Any]) -> str:
-    """Ratios and rates, in Markdown."""
+    """Rates by the clock, and ratios by the clock and by what the processor worked, in Markdown."""
     lines = ["| | threads | Joey NMT | float32 | bfloat16 | goal | times in float32 | in bfloat16 |", "|" + "---|" * 8]
     for title, what in (("training", "tokens"), ("search", "sentences"), ("search, penalty of 1", "sentences")):
         for threads, row in results[title].items():
             rates = " | ".join(f"{row['rates'][name][what]['seconds']:,.0f}" for name in ("joeynmt", *PRECISIONS))
-            times = " | ".join(f"{row['ratio'][name][what]['seconds']:.2f} ×" for name in PRECISIONS)
+            ratios = (row["ratio"][name][what] for name in PRECISIONS)
+            times = " | ".join(f"{ratio['seconds']:.2f} × (work {ratio['work']:.2f} ×)" for ratio in ratios)
             lines.append(f"| {title}, {what} a second | {threads} | {rates} | {row['goal']} × | {times} |")
     return "\n".join(lines)
 
