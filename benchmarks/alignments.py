@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import torch
 import trials
 
 from saccade.alignments import Links, Method
@@ -141,7 +142,8 @@ def guide(given: Namespace, files: Files, kind: str) -> tuple[Path, Path]:
     paths = tuple(given.work / f"links-{kind}.{way}" for way in WAYS)
     if not all(path.exists() for path in paths):
         choose(given, files, kind, guided=False)
-        both = linked(given, kind, list(word_pairs(*files.train)), guided=False)
+        with torch.autocast("cpu", torch.bfloat16):
+            both = linked(given, kind, list(word_pairs(*files.train)), guided=False)
         links = [symmetrize(*one, GUIDE) for one in zip(*both, strict=True)]
         for path, some in zip(paths, (links, map(transposed, links)), strict=True):
             write_atomic(path, "".join(f"{pharaoh(one)}\n" for one in some))
