@@ -58,12 +58,12 @@ def manner(command: Finding, beam: int) -> decoding.Manner:
         raise OptionError("--sample goes without --beam and --length-penalty: what is drawn is not searched for")
     if not 0 <= command.length_penalty < float("inf"):
         raise OptionError(f"--length-penalty must be at least 0; got {command.length_penalty}")
-    if command.early and beam == 1:
-        raise OptionError("--early ends the search of a beam: it goes with --beam of at least 2; got 1")
+    if command.early and not command.length_penalty:
+        raise OptionError("--early goes with --length-penalty, which is not there: without it nothing would change")
     if command.sample:
         return decoding.Manner(sampling=_sampling(command), seed=command.seed)
     if not command.length_penalty:
-        return decoding.Manner(early=command.early)
+        return decoding.SEARCHED
     if beam == 1:
         raise OptionError("--length-penalty ranks the answers of a beam: it goes with --beam of at least 2; got 1")
     penalty = {"power": decoding.power, "wu": decoding.wu}[command.penalty]

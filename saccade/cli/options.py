@@ -63,8 +63,8 @@ class Finding:
     penalty: Literal["power", "wu"] = "power"
     """What is divided by: length^alpha, or ((5 + length) / 6)^alpha (Wu et al. 2016)."""
     early: bool = False
-    """End a search as soon as as many answers have ended as --beam, as most toolkits do, and not only when no better
-    one can come: with --length-penalty in about two thirds of the time, and few answers differ."""
+    """With --length-penalty: give beginnings up once they would rank behind what has ended if they ended now, and not
+    only when they can never win: in about half the time, and few answers differ."""
     sample: bool = False
     """Draw answers from the model in place of searching: with --nbest so many. The same input and --seed have the same
     answers, whatever stands beside it."""

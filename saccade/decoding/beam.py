@@ -48,8 +48,8 @@ def beam_search(
     Args:
         best: how many answers of each row are wanted, `beam` where None: fewer are found sooner, and are the same.
         penalty: of length, see `saccade.decoding.penalty`.
-        early: a row is also done as soon as `beam` of its answers have ended, as in most toolkits; under a penalty,
-            which a longer answer makes up for, a better one might still have come.
+        early: a beginning is given up once its rank, were it to end now, is no better than what has ended, though a
+            longer answer would have a larger penalty. Without a penalty nothing changes.
 
     Returns:
         For each row up to `best` answers; those cut at the limit come only where fewer than `beam` ended, and under a
@@ -128,7 +128,6 @@ class _Beams:
         self.limits, self.rows = np.array(limits, np.int64), np.arange(len(limits))
         self.scores: NDArray[Any] = np.zeros((len(limits), 1), np.float32)
         self.ended: list[list[_Ended]] = [[] for _ in limits]
-        self.enough = np.zeros(len(limits), np.bool_)
         self.steps: list[_Step] = []
         # The rank that a beginning has to beat, and the largest penalty that it may ever have.
         self.beaten, self.most = np.full(len(limits), -INF), np.array([self.penalty(max(limit, 1)) for limit in limits])
@@ -165,7 +164,6 @@ class _Beams:
         ended.append(_Ended(score / self.penalty(step + 1), score, step, origin, last))
         ended.sort(key=lambda answer: (self.penalized and answer.last is not None, -answer.rank))
         del ended[self.beam :]
-        self.enough[self.rows[row]] = self.early and len(ended) == self.beam
         if len(ended) >= self.best:
             self.beaten[self.rows[row]] = ended[self.best - 1].rank
 
@@ -182,8 +180,8 @@ class _Beams:
             for beam, score in enumerate(self.scores[row].tolist()):
                 if len(self.ended[self.rows[row]]) < self.beam and score > -INF:
                     self._record(row, score, int(step.origin[row, beam]), int(step.token[row, beam]))
-        hopeful = self.beaten[self.rows] < self.scores.max(1) / self.most[self.rows]
-        running: NDArray[np.bool_] = ~full & ~self.enough[self.rows] & hopeful
+        most = self.penalty(len(self.steps) + 2) if self.early else self.most[self.rows]
+        running: NDArray[np.bool_] = ~full & (self.beaten[self.rows] < self.scores.max(1) / most)
         return running
 
     def answers(self) -> list[list[Hypothesis]]:

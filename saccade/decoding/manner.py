@@ -17,7 +17,7 @@ class Manner(NamedTuple):
     penalty:  of length, by which the answers of a beam are ranked.
     sampling: from what answers are drawn; None: they are searched for.
     seed:     decides what is drawn.
-    early:    a search ends when as many answers have ended as the beam is wide, see `beam_search`.
+    early:    beginnings are given up that only a larger penalty could save, see `beam_search`.
     """
 
     penalty: Penalty | None = None

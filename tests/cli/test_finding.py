@@ -8,6 +8,7 @@ import pytest
 from saccade import decoding
 from saccade.cli import main
 from saccade.tasks.load import load
+from saccade.tasks.translate.translator import Translator
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_runs_that_are_not_alike_are_refused(ask, run_folder, tag_run, tmp_path)
         (("--sample", "--beam", 2), "--sample goes without --beam and --length-penalty: what is drawn is not"),
         (("--sample", "--length-penalty", 1), "--sample goes without --beam and --length-penalty"),
         (("--length-penalty", 1), "--length-penalty ranks the answers of a beam: it goes with --beam of at least 2"),
-        (("--early",), "--early ends the search of a beam: it goes with --beam of at least 2; got 1"),
+        (("--early", "--beam", 2), "--early goes with --length-penalty, which is not there"),
         (("--length-penalty", -1, "--beam", 2), "--length-penalty must be at least 0; got -1.0"),
         (("--sample", "--temperature", 0), "--temperature must be above 0; got 0.0"),
         (("--sample", "--top-k", -1), "--top-k must be at least 0; got -1"),
@@ -107,12 +108,18 @@ def test_what_cannot_be_asked_is_one_line(ask, run_folder, digits, options, mess
         assert error.startswith(f"saccade: {message}")
 
 
-def test_an_early_end(ask, run_folder):
-    translate, manner = load(run_folder), decoding.Manner(decoding.power(1), early=True)
-    options = ("--beam", 3, "--nbest", 3, "--length-penalty", 1)
-    _, lines, _ = ask("predict", run_folder, "123", "9", *options, "--early")
-    assert lines == [one.text for row in translate.answer(["123", "9"], beam=3, nbest=3, manner=manner) for one in row]
-    assert lines != ask("predict", run_folder, "123", "9", *options)[1]
+def test_an_early_end(ask, run_folder, monkeypatch):
+    seen, answers = [], Translator.answers
+
+    def watched(self, inputs, **given):
+        seen.append(given["manner"].early)
+        return answers(self, inputs, **given)
+
+    monkeypatch.setattr(Translator, "answers", watched)
+    for options in ((), ("--early",)):
+        status, lines, _ = ask("predict", run_folder, "123", "9", "--beam", 3, "--length-penalty", 2, *options)
+        assert (status, len(lines)) == (0, 2)
+    assert seen == [False, True]
 
 
 def test_answers_in_bfloat16(ask, run_folder, tag_run, digits):

@@ -214,7 +214,7 @@ def _filled(alphabet):
     return st.text(alphabet, min_size=1, max_size=7).filter(str.strip)
 
 
-LINE = st.characters(exclude_characters="\t\n\r\ufeff", exclude_categories=["Cs"])
+LINE = st.characters(exclude_characters="\0\t\n\r\ufeff", exclude_categories=["Cs"])
 ANY = st.characters(exclude_characters="\r\0", exclude_categories=["Cs"])
 
 
