@@ -208,7 +208,7 @@ def on_cuda(rounds: int) -> dict[str, Any]:
     return row
 
 
-def table(results: dict[str, Any]) -> str:
+def tables(results: dict[str, Any]) -> str:
     """The table of the README, in Markdown: times faster at one thread and at two."""
     threads = results["threads"]
     lines = ["| | against | goal | " + " | ".join(f"{n} thread{'s' if n > 1 else ''}" for n in threads) + " |"]
@@ -242,7 +242,7 @@ def main() -> None:
         results["limit"] = {str(n): limit(n, options.rounds) for n in threads}
         results["growth"] = growth(options.rounds)
         results["rows"] = {str(n): timed(options.rounds, n, pythons) for n in threads}
-        print(table(results))
+        print(tables(results))
         print(json.dumps({name: results[name] for name in ("first_call", "memory", "exactness", "limit")}, indent=1))
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")

@@ -225,18 +225,24 @@ def report(given: Namespace, files: Files, found: dict[str, dict[str, Any]]) -> 
         for guided in (False, True):
             choices = choose(given, files, kind, guided=guided)
             both = linked(given, kind, [true.words for true in gold], guided=guided)
-            table[f"{kind}{', guided' * guided}"] = {**rates(both, gold), "choices": choices[:9]}
+            table[f"{kind}{', guided' * guided}"] = {**rates(both, gold), "choices": [told(one) for one in choices[:9]]}
     table["eflomal"] = eflomal(given, files, gold)
-    results = {"goals": GOALS, "common": COMMON, "kinds": KINDS, "guided": GUIDED, "guide": GUIDE}
-    trials.write(given, found, {**results, "table": table, "trainings": found})
-    print(tables(table))
+    asked = {"goals": GOALS, "common": COMMON, "kinds": KINDS, "guided": GUIDED, "guide": GUIDE}
+    results = {**asked, "table": table, "trainings": found}
+    trials.write(given, found, results)
+    print(tables(results))
 
 
-def tables(table: dict[str, Any]) -> str:
+def told(choice: ByAgreement) -> dict[str, Any]:
+    """A choice of weights with the names of its parts."""
+    return {**choice._asdict(), **{way: getattr(choice, way)._asdict() for way in ("forward", "backward")}}
+
+
+def tables(results: dict[str, Any]) -> str:
     """The table of alignment error rates."""
     ways = ("en-fr", "fr-en", "intersection", "grow-diag", "grow-diag-final-and")
     lines = [f"| AER, % | {' | '.join(ways)} |", "|---|" + "---|" * len(ways)]
-    for name, row in table.items():
+    for name, row in results["table"].items():
         if row is not None:
             lines.append(f"| {name} | {' | '.join(f'{row[way]:.1f}' for way in ways)} |")
     return "\n".join(lines)

@@ -82,7 +82,7 @@ def speed(engines: dict[str, Translator], texts: list[str], beam: int, rounds: i
     return found | {"times_faster": round(statistics.median(ours[0] / theirs[0] for ours, theirs in pairs), 2)}
 
 
-def table(results: dict[str, Any]) -> str:
+def tables(results: dict[str, Any]) -> str:
     """Markdown."""
     lines = ["| engine | sentences a second | answers as ours: greedy | beam |", "|---|---|---|---|"]
     same = [f"{results['equality'][way]['same']:.1%}" for way in ("greedy", "beam")]
@@ -122,7 +122,7 @@ def main() -> None:
         }
     given.out.parent.mkdir(exist_ok=True)
     write_atomic(given.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    print(table(results))
+    print(tables(results))
 
 
 if __name__ == "__main__":

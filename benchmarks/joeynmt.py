@@ -92,7 +92,7 @@ def judged(turns: Rows, counted: list[str], goal: float) -> dict[str, Any]:
     return {"rates": rates, "ratio": ratio, "goal": goal, "met": met, "tokens_a_sentence": length, "turns": turns}
 
 
-def table(results: dict[str, Any]) -> str:
+def tables(results: dict[str, Any]) -> str:
     """Rates by the clock, and ratios by the clock and by what the processor worked, in Markdown."""
     lines = ["| | threads | Joey NMT | float32 | bfloat16 | goal | times in float32 | in bfloat16 |", "|" + "---|" * 8]
     for title, what in (("training", "tokens"), ("search", "sentences"), ("search, penalty of 1", "sentences")):
@@ -160,7 +160,7 @@ def main() -> None:
     results["search, penalty of 1"] = {n: search(config, n, 1.0, options) for n in options.threads}
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(table(results))
+    print(tables(results))
 
 
 if __name__ == "__main__":

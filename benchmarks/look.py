@@ -154,7 +154,7 @@ def compare(part: str, rounds: int) -> dict[str, Any]:
     return found
 
 
-def table(results: dict[str, Any]) -> str:
+def tables(results: dict[str, Any]) -> str:
     """Markdown."""
     asked = results["options"]
     names = {
@@ -201,7 +201,7 @@ def main() -> None:
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     if set(results) >= set(KINDS):
-        print(table(results))
+        print(tables(results))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def measured(data: Path, steps: int, processes: int, threads: int) -> dict[str, 
     }
 
 
-def table(results: dict[str, Any]) -> str:
+def tables(results: dict[str, Any]) -> str:
     """The table of docs/scale.md, in Markdown."""
     lines = [
         "| | target tokens a second | a second of work | a step, ms | of these making the batch |",
@@ -143,7 +143,7 @@ def main() -> None:
         "runs": runs,
     }
     given.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(table(result))
+    print(tables(result))
     print(f"largest difference of a step's loss: {result['largest_difference']:.1e}")
 
 
