@@ -19,6 +19,8 @@ from sacrebleu.metrics.bleu import BLEU
 
 from saccade import decoding
 from saccade.files import write_atomic
+from saccade.runs import METRICS
+from saccade.tasks.load import load
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.tasks.translate.presets import PRESETS
 
@@ -64,23 +66,29 @@ def part(data: Path, work: Path, name: str, languages: Sequence[str]) -> list[Pa
     return found
 
 
+def place(given: Any, name: str) -> Path:
+    """Where the run of a trial is kept."""
+    folder: Path = given.work / name.replace(" ", "_").replace(",", "")
+    return folder
+
+
 def trial(name: str, given: Any) -> dict[str, Any]:
     """One training."""
     pair, model = name.split(" ", 1)
-    languages, folder = pair.split("-"), given.work / name.replace(" ", "_").replace(",", "")
-    train, valid, test = (
-        part(given.data, given.work, some, languages) for some in ("train", "val", "test_2016_flickr")
-    )
+    train, valid = (part(given.data, given.work, some, pair.split("-")) for some in ("train", "val"))
     options = TranslateOptions(**{**COMMON, **MODELS[model]})
+    return trials.train(options, train, valid, {}, folder=place(given, name))
 
-    def measure(translator: Any) -> dict[str, Any]:
-        return {
-            "dev": bleu(translator, *valid),
-            "test": bleu(translator, *test),
-            "curve": [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()],
-        }
 
-    return trials.train(options, train, valid, {}, measure=measure, folder=folder)
+def measured(name: str, given: Any) -> dict[str, Any]:
+    """BLEU of both parts, and the curve of the training."""
+    run, pair = place(given, name), name.split(" ")[0].split("-")
+    translator, found = load(run), {}
+    for title, some in (("dev", "val"), ("test", "test_2016_flickr")):
+        figures = bleu(translator, *part(given.data, given.work, some, pair))
+        found |= {f"{title}_{key}": value for key, value in figures.items()}
+    curve = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    return {**found, "curve": curve}
 
 
 def bleu(translator: Any, source: Path, target: Path) -> dict[str, Any]:
@@ -101,22 +109,13 @@ def main() -> None:
     found = trials.run(given, {name: partial(trial, name, given) for name in TRIALS})
     if found is None:
         return
-    results = {
-        "penalty": PENALTY,
-        "beam": BEAM,
-        "table": {name: summary(name, result) for name, result in found.items()},
-    }
+    table = {}
+    for name, (case, goal) in TRIALS.items():
+        cost = {key: found[name][key] for key in ("seconds", "cpu_seconds", "peak_mib", "parameters")}
+        table[name] = {"case": case, "goal": goal, **measured(name, given), **cost}
+    results = {"options": {"common": COMMON, **MODELS}, "penalty": PENALTY, "beam": BEAM, "table": table}
     trials.write(given, found, results)
     print(tables(results))
-
-
-def summary(name: str, result: dict[str, Any]) -> dict[str, Any]:
-    """BLEU, its signature, what it cost, and the curve of the training."""
-    case, goal = TRIALS[name]
-    measured = result["measured"]
-    cost = {key: result[key] for key in ("seconds", "cpu_seconds", "peak_mib", "parameters")}
-    figures = {f"{part}_{key}": value for part in ("dev", "test") for key, value in measured[part].items()}
-    return {"case": case, "goal": goal, **figures, **cost, "curve": measured["curve"]}
 
 
 def tables(results: dict[str, Any]) -> str:

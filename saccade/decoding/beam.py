@@ -41,8 +41,9 @@ def beam_search(
     """Keep the `beam` likeliest beginnings at each step (Sutskever et al. 2014, §3.2); the answers, best first.
 
     Answers are ranked by `log P(Y | X) / penalty(|Y|)` (Wu et al. 2016, eq. 14), |Y| with the end token; without a
-    penalty by log-probability. Beginnings at one step are of one length, so they are ranked by log-probability. A row
-    is done when no beginning can still be among its `best` answers, or at `limits[b]` tokens; then it is left out of
+    penalty by log-probability. Beginnings at one step are of one length, so they are ranked by log-probability; an
+    answer ends where its end token is among the `beam` best of a step, and then others go on in its place. A row is
+    done when no beginning can still be among its `best` answers, or at `limits[b]` tokens; then it is left out of
     the batch.
 
     Args:
@@ -63,7 +64,7 @@ def beam_search(
     shared, held = shares(model, memory), len(token)
     while True:
         stepped, batch, rows = model.step(token, memory, state), len(token), search.scores.shape
-        # Of the best 2 * beam at most `beam` end, so `beam` remain to go on.
+        # Of the best 2 * beam at most `beam` end, each beginning once, so `beam` remain to go on.
         going = search.advance(*best_continuations(stepped, symbols, search.scores, 2 * beam), symbols.end)
         search.looked.add(stepped.weights, batch)
         if not len(search.rows):
@@ -137,7 +138,7 @@ class _Beams:
         the best others, stop the rows that are done.
         """
         (rows, width), ends = self.scores.shape, token == end
-        for row, rank in np.argwhere(ends & (score > -INF)).tolist():
+        for row, rank in np.argwhere((ends & (score > -INF))[:, : self.beam]).tolist():
             self._record(row, float(score[row, rank]), int(origin[row, rank]), None)
         self._keep(np.where(ends, -INF, score), origin, token, ends)
         step, running = self.steps[-1], self._running()

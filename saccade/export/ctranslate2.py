@@ -15,6 +15,9 @@ from saccade.export.spec import library, names
 from saccade.export.translator import Exported
 from saccade.tasks.translate.translator import Longest, Question
 
+_PATIENCE = 2.0
+"""Under a penalty a beam ends with so many times as many answers as it is wide (Kasai et al. 2022): of 400 sentences
+one had another answer than our own search's; with 1.0 sixteen had, in three quarters of the time."""
 _BANNED = [[tokens.SPECIAL[identity]] for identity in (tokens.PAD, tokens.START, tokens.UNKNOWN)]
 
 
@@ -32,8 +35,9 @@ class CTranslate2(Exported):
     """A translator that CTranslate2 runs.
 
     What is never written is taken out before probabilities are made, not after, so that scores are a little higher
-    than our own where a model gives such tokens any probability. Beams end as CTranslate2 ends them, and answers that
-    are cut at the limit stand behind those that ended.
+    than our own where a model gives such tokens any probability. Beams end as CTranslate2 ends them, under a penalty of
+    length later than it would by itself, but for early ends; answers that are cut at the limit stand behind those that
+    ended.
 
     Args:
         folder: what `save` wrote.
@@ -56,25 +60,27 @@ class CTranslate2(Exported):
         if manner.sampling is not None:
             raise OptionError("--sample draws as our own engine draws; got --engine ctranslate2")
         alpha, width = exponent(manner.penalty), max(beam, nbest)
+        how = {
+            "beam_size": width,
+            "length_penalty": alpha,
+            "patience": _PATIENCE if alpha and not manner.early else 1.0,
+        }
         found: dict[int, _Found] = {}
         for limit, rows in self._by_limit(questions).items():
             asked = {row: [self._names[identity] for identity in questions[row].ids] for row in rows}
-            some = self._asked(asked, limit, width, nbest, alpha)
+            some = self._asked(asked, limit, nbest, how)
             # Where the best is cut, another that ended may stand behind it.
             cut = {row: asked[row] for row in rows if width > nbest and not all(one.ended for one in some[row])}
-            found |= some | (self._asked(cut, limit, width, width, alpha) if cut else {})
+            found |= some | (self._asked(cut, limit, width, how) if cut else {})
         ordered = (sorted(found[row], key=lambda one: not one.ended) for row in range(len(questions)))
         return [[one.hypothesis for one in some[:nbest]] for some in ordered]
 
-    def _asked(
-        self, questions: dict[int, list[str]], limit: int, beam: int, nbest: int, alpha: float
-    ) -> dict[int, _Found]:
+    def _asked(self, questions: dict[int, list[str]], limit: int, nbest: int, how: dict[str, Any]) -> dict[int, _Found]:
         """What CTranslate2 finds for some questions."""
         results = self._model.translate_batch(
             list(questions.values()),
-            beam_size=beam,
+            **how,
             num_hypotheses=nbest,
-            length_penalty=alpha,
             suppress_sequences=_BANNED,
             max_input_length=0,
             max_decoding_length=limit,
@@ -83,7 +89,7 @@ class CTranslate2(Exported):
             return_attention=True,
             return_end_token=True,
         )
-        return {row: self._found(result, alpha) for row, result in zip(questions, results, strict=True)}
+        return {row: self._found(result, how["length_penalty"]) for row, result in zip(questions, results, strict=True)}
 
     def _found(self, result: Any, alpha: float) -> _Found:
         """The answers to one question as CTranslate2 ranks them."""

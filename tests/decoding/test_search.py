@@ -29,7 +29,7 @@ def test_a_beam_of_one_is_greedy(limits):
 
 @pytest.mark.parametrize("sharpness", [0.3, 1.5, 4.0])
 def test_a_beam_as_wide_as_the_language_finds_the_best_answers(sharpness):
-    model, limit, beam = Toy(sharpness=sharpness), 5, 40
+    model, limit, beam = Toy(sharpness=sharpness), 5, 48
     found = beam_search(model, *begin(), SYMBOLS, [limit] * ROWS, beam)
     for row in range(ROWS):
         ended = [h for h in found[row] if h.weights is not None and len(h.weights) > len(h.tokens)]
@@ -95,7 +95,7 @@ def test_no_rows():
 @pytest.mark.parametrize("penalty", [power(0.5), power(1), power(2), wu(0.7), wu(3)])
 @pytest.mark.parametrize("sharpness", [0.3, 1.5, 4.0])
 def test_a_beam_as_wide_as_the_language_finds_the_best_under_a_penalty(penalty, sharpness):
-    model, limit, beam = Toy(sharpness=sharpness), 5, 40
+    model, limit, beam = Toy(sharpness=sharpness), 5, 48
     for best in (1, 3):
         found = beam_search(model, *begin(), SYMBOLS, [limit] * ROWS, beam, best=best, penalty=penalty)
         for row in range(ROWS):
@@ -190,7 +190,8 @@ def plain(
                 if token not in symbols.banned:
                     longer.append((score + gain, [*tokens, token], step.state, [*weights, step.weights]))
         longer = sorted(longer, key=lambda one: -one[0])[: 2 * beam]
-        ended += [Hypothesis(tokens[:-1], score, torch.cat(w)) for score, tokens, _, w in longer if tokens[-1] == END]
+        best = [one for one in longer[:beam] if one[1][-1] == END]
+        ended += [Hypothesis(tokens[:-1], score, torch.cat(w)) for score, tokens, _, w in best]
         alive = [one for one in longer if one[1][-1] != END][:beam]
         ranks = sorted((one.score / divide(len(one.weights)) for one in ended), reverse=True)
         if early and len(ended) >= beam and ranks[beam - 1] >= alive[0][0] / divide(len(alive[0][1]) + 1):
