@@ -66,7 +66,7 @@ def part(data: Path, work: Path, name: str, languages: Sequence[str]) -> list[Pa
     return found
 
 
-def place(given: Any, name: str) -> Path:
+def run_of(given: Any, name: str) -> Path:
     """Where the run of a trial is kept."""
     folder: Path = given.work / name.replace(" ", "_").replace(",", "")
     return folder
@@ -77,12 +77,12 @@ def trial(name: str, given: Any) -> dict[str, Any]:
     pair, model = name.split(" ", 1)
     train, valid = (part(given.data, given.work, some, pair.split("-")) for some in ("train", "val"))
     options = TranslateOptions(**{**COMMON, **MODELS[model]})
-    return trials.train(options, train, valid, {}, folder=place(given, name))
+    return trials.train(options, train, valid, {}, folder=run_of(given, name))
 
 
 def measured(name: str, given: Any) -> dict[str, Any]:
     """BLEU of both parts, and the curve of the training."""
-    run, pair = place(given, name), name.split(" ")[0].split("-")
+    run, pair = run_of(given, name), name.split(" ")[0].split("-")
     translator, found = load(run), {}
     for title, some in (("dev", "val"), ("test", "test_2016_flickr")):
         figures = bleu(translator, *part(given.data, given.work, some, pair))

@@ -10,8 +10,8 @@ import pytest
 import saccade
 
 PACKAGE = Path(saccade.__file__).parent
-ROOMS = "errors files masks alignments normalizers kernels attention migrate layers models decoding data metrics runs"
-ROOMS += " tasks export training lens cli __main__"
+ROOMS = "errors files masks dropout alignments normalizers kernels attention migrate layers models decoding data"
+ROOMS += " metrics runs tasks export training lens cli __main__"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 HEAVY = {"lightning": {"training"}, "tensorboard": {"training"}, "sacrebleu": {"metrics"}, "tokenizers": {"data"}}
 HEAVY |= {

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from saccade.attention.results import exportable
+from saccade.dropout import Dropout, dropout_of
 from saccade.layers import CellName
-from saccade.layers.dropout import dropout_of
 from saccade.layers.normed import NormedCell
 from saccade.layers.recurrent import start_recurrent_weights
 
@@ -73,7 +73,7 @@ class StackedCell(nn.Module):
         )
         for step in self.cells:
             start_recurrent_weights(step)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def ahead(self, known: Float[Tensor, "*steps part"]) -> Ahead:
         """What the gates have of the first numbers of the input: for all steps of a sequence in one product."""

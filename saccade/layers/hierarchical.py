@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from saccade import masks
 from saccade.attention.results import exportable
+from saccade.dropout import Dropout
 from saccade.layers import CellName
 from saccade.layers.reader import Reader
 from saccade.layers.reading import Reading
@@ -47,7 +48,7 @@ class Hierarchy(nn.Module):
     def __init__(self, words: Reader, sentences: Reader, *, dropout: float = 0.0):
         super().__init__()
         self.words, self.sentences = words, sentences
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

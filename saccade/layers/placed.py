@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.positions import Alibi, BucketedBias, Positions, RelativeVectors, Rotary
+from saccade.dropout import Dropout
 from saccade.layers import NormOrder, PositionName
 from saccade.layers.positions import LearnedPositions, SinusoidalPositions
 from saccade.layers.recurrent import Encoded
@@ -121,7 +122,7 @@ class PlacedEncoder(nn.Module):
         super().__init__()
         self.shape, self.positions = shape, added_positions(shape)
         self.stack = TransformerEncoder(layers_of(TransformerEncoderLayer, shape), norm=last_norm(shape))
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, x: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]) -> Encoded:
         """Encode `x`, `[batch, time, dim]`, of which the first `lengths[b] >= 1` steps are real."""

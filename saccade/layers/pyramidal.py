@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from saccade.dropout import Dropout
 from saccade.errors import at_least_one
 from saccade.layers import CellName
 from saccade.layers.recurrent import Encoded, packed_layer, start_recurrent_weights, unpacked_layer
@@ -91,7 +92,7 @@ class PyramidalEncoder(nn.Module):
         )
         for layer in self.layers:
             start_recurrent_weights(layer)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def halved(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         """How many states come out of so many steps: `ceil(length / 2^halvings)`."""

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from saccade import masks
+from saccade.dropout import dropout_of
 from saccade.layers import CellName
-from saccade.layers.dropout import dropout_of
 from saccade.layers.normed import NormedBidirectional
 
 

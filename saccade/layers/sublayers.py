@@ -14,6 +14,7 @@ from saccade.attention.base import check_alike, check_sequence
 from saccade.attention.multihead import MultiHeadAttention
 from saccade.attention.positions import Positions
 from saccade.attention.selfattention import SelfAttention
+from saccade.dropout import Dropout
 from saccade.errors import at_least_one
 
 ActivationName = Literal["relu", "gelu"]
@@ -48,7 +49,7 @@ class FeedForward(nn.Module):
         if activation not in get_args(ActivationName):
             raise ValueError(f"activation must be relu or gelu; got {activation!r}")
         self.inner, self.outer = nn.Linear(dim, hidden_dim, bias=bias), nn.Linear(hidden_dim, dim, bias=bias)
-        self.dropout, self.activation = nn.Dropout(dropout), activation
+        self.dropout, self.activation = Dropout(dropout), activation
 
     def forward(self, x: Float[Tensor, "*slots dim"]) -> Float[Tensor, "*slots dim"]:
         """The same network for every slot."""
@@ -79,7 +80,7 @@ class Residual(nn.Module):
     ):
         super().__init__()
         self.norm: nn.Module = nn.LayerNorm(dim, eps=eps, bias=bias)
-        self.dropout, self.norm_first = nn.Dropout(dropout), norm_first
+        self.dropout, self.norm_first = Dropout(dropout), norm_first
 
     def enter(self, x: Tensor) -> Tensor:
         """What f reads."""

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from saccade.dropout import Dropout
 from saccade.layers.augment import RandomWarp
 from saccade.layers.backbone import Backbone
 from saccade.layers.convolutional import ConvolutionalEncoder, columns
@@ -74,7 +75,7 @@ class Captioner(Writer):
             )
         else:
             self.project, self.positions = nn.Linear(dim, config.hidden), SinusoidalPositions2d(config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def encode(self, input: Tensor, sizes: Tensor) -> Slots:
         """The regions or columns of images `[batch, height, width, channels]`."""

@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from saccade import masks
 from saccade.attention.losses import redundancy_penalty
 from saccade.attention.results import exportable
+from saccade.dropout import Dropout
 from saccade.layers.characters import CharacterEncoder, CharacterEncoderName
 from saccade.layers.embedding import TokenEmbedding
 from saccade.layers.hierarchical import Embed, Hierarchy
@@ -106,7 +107,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.config, how = config, config.reading
         self.pretrained, tokens = pretrained is not None, pretrained or _embedding(config)
-        self.embed, width = nn.Sequential(tokens, nn.Dropout(config.dropout)), config.embedding
+        self.embed, width = nn.Sequential(tokens, Dropout(config.dropout)), config.embedding
         self.characters = None
         if config.characters:
             self.characters = CharacterEncoder(
@@ -118,7 +119,7 @@ class Classifier(nn.Module):
         if config.documents:
             last = Reader(words.output_dim, config.hidden, how)
             self.read = Hierarchy(words, last, dropout=config.dropout)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(last.output_dim, config.labels)
 
     def forward(

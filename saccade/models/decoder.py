@@ -12,9 +12,9 @@ from saccade.attention.base import Attention
 from saccade.attention.none import NoAttention
 from saccade.attention.pointer import PointerGenerator, copied_share
 from saccade.attention.results import Memory, dense, exportable
+from saccade.dropout import VariationalDropout, dropout_of
 from saccade.layers import CellName, Order
 from saccade.layers.cells import Ahead, CellState, StackedCell, StackedRecurrence
-from saccade.layers.dropout import VariationalDropout, dropout_of
 from saccade.normalizers import softmax
 
 

@@ -12,6 +12,7 @@ from saccade.attention.build import build
 from saccade.attention.catalogue import parse
 from saccade.attention.poolings import POOLINGS
 from saccade.attention.results import exportable
+from saccade.dropout import Dropout
 from saccade.errors import at_least_one
 from saccade.layers import CellName
 from saccade.layers.instance_norm import instance_normalized, instance_restored, instance_statistics
@@ -97,7 +98,7 @@ class Forecaster(nn.Module):
         self.encoder = _encoder(config)
         self.readout = _readout(config, self.embed.tokens(config.window))
         rows = config.hops if config.attention == "structured-self-attention" else 1
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(rows * dim, config.outputs * series)
         reads = config.window * (1 if config.targets else config.variables)
         self.direct = nn.Linear(reads, config.outputs) if config.direct else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from saccade.attention.monotonic import MonotonicAttention
+from saccade.dropout import Dropout
 from saccade.layers import CellName
 from saccade.layers.pyramidal import PyramidalEncoder
 from saccade.layers.specaugment import SpecAugment
@@ -79,7 +80,7 @@ class Recognizer(Writer):
             dropout=config.dropout,
             directions=1 if config.streaming else 2,
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         attention = getattr(self.decoder, "attention", None)
         if isinstance(attention, MonotonicAttention):
             # Memories are long and most slots no token's: it begins by stopping nowhere, and learns to be sure.

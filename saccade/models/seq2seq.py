@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.build import build
+from saccade.dropout import dropout_of
 from saccade.layers import HalfName, NormOrder, Order, PositionName
-from saccade.layers.dropout import dropout_of
 from saccade.layers.placed import PlacedEncoder, StackShape, token_table
 from saccade.layers.recurrent import BidirectionalEncoder
 from saccade.models.decoder import DecoderConfig, Forced, RecurrentDecoder, Step

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, pad
 from saccade import masks
 from saccade.attention.build import build_self_attention
 from saccade.attention.results import exportable
+from saccade.dropout import Dropout
 from saccade.layers.characters import CharacterEncoder, CharacterEncoderName
 from saccade.layers.crf import ConditionalRandomField, Constraints
 from saccade.layers.embedding import TokenEmbedding
@@ -138,7 +139,7 @@ class Tagger(nn.Module):
             self.attention = build_self_attention(config.attention, size, heads=heads, hidden_dim=size // 2)
         self.output = nn.Linear(size * (1 if self.attention is None else 2), config.tags)
         self.crf = ConditionalRandomField(config.tags, constraints=constraints) if config.output == "crf" else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from saccade.attention.results import Memory
+from saccade.dropout import Dropout
 from saccade.layers.placed import StackShape, added_positions, last_norm, layers_of, token_table
 from saccade.layers.transformer import TransformerDecoder, TransformerDecoderLayer, TransformerState
 from saccade.models.decoder import Forced, Step
@@ -55,7 +56,7 @@ class TransformerWriter(nn.Module):
         self.output = nn.Linear(dim, config.vocab)
         if config.tied:
             self.output.weight = self.embedding.weight
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def begin(
         self,

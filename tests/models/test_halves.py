@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import linear
 
 from saccade.decoding import Symbols, beam_search, greedy
-from saccade.layers.dropout import VariationalDropout
+from saccade.dropout import VariationalDropout
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
 
 SOURCE, TARGET, STEPS = 17, 13, 11
