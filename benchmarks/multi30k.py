@@ -42,7 +42,13 @@ MODELS: dict[str, dict[str, Any]] = {
         "batch_size": 80,
         "epochs": 20,
     },
-    "Transformer-tiny": {**PRESETS["transformer-tiny"], "vocab_size": 5000, "epochs": 40},
+    "Transformer-tiny": {
+        **PRESETS["transformer-tiny"],
+        "vocab_size": 5000,
+        "dropout": 0.2,
+        "batch_tokens": 1200,
+        "epochs": 24,
+    },
 }
 TRIALS = {
     "de-en RNN, additive": ("cased", 39.0),
