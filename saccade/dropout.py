@@ -12,7 +12,7 @@ def dropout(input: Float[Tensor, "..."], p: float = 0.5, training: bool = True) 
     """`input * m / (1 - p)`, each m 0 with probability p and else 1 (Srivastava et al. 2014, §4).
 
     `torch.nn.functional.dropout`, but that a number on a CPU takes 16 random bits in place of 64, and less time, so
-    that p is rounded to a multiple of 2^-16.
+    that p is rounded to a multiple of 2^-16. Weights of attention are dropped as PyTorch's kernels drop them.
 
     Args:
         input: any shape, of floating point.

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout as drop_out
 
 from saccade import kernels
 from saccade.attention.base import Asked
 from saccade.attention.content import ContentAttention
 from saccade.attention.multihead import MultiHeadAttention, joined, repeated, split
 from saccade.attention.results import Attended, Memory, dense
-from saccade.dropout import dropout as drop_out
 from saccade.normalizers.base import precise
 
 

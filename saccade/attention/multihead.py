@@ -7,14 +7,13 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import dropout, pad
 
 from saccade import kernels, normalizers
 from saccade.attention.base import Asked, Attention, Noise
 from saccade.attention.fused import fused_multihead, patterned_multihead, with_heads
 from saccade.attention.positions import Positions
 from saccade.attention.results import Attended, Memory
-from saccade.dropout import dropout
 from saccade.normalizers.base import precise
 
 

@@ -167,8 +167,11 @@ def test_a_decoder_equals_pytorch_s(theirs, part, padded):
 
 
 @pytest.mark.parametrize("part", OURS)
-def test_in_training_the_same_numbers_are_dropped(theirs, part):
-    """One sequence at a time: PyTorch's layer lays a batch out otherwise, and numbers are drawn in memory's order."""
+def test_in_training_the_same_numbers_are_dropped(theirs, part, monkeypatch):
+    """In the same places and order, where both draw alike. One sequence at a time: PyTorch's layer lays a batch out
+    otherwise, and numbers are drawn in memory's order.
+    """
+    monkeypatch.setattr("saccade.dropout.dropout", nn.functional.dropout)
     other = theirs(part).train()
     for count, dropped in enumerate(x for x in other.modules() if isinstance(x, nn.Dropout)):
         dropped.p = 0.1 + 0.05 * count if dropped.p else 0.0
