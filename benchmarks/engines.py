@@ -84,9 +84,12 @@ def speed(engines: dict[str, Translator], texts: list[str], beam: int, rounds: i
 
 def tables(results: dict[str, Any]) -> str:
     """Markdown."""
-    lines = ["| engine | sentences a second | answers as ours: greedy | beam |", "|---|---|---|---|"]
-    same = [f"{results['equality'][way]['same']:.1%}" for way in ("greedy", "beam")]
-    for name, title, cells in (("ours", "our own", ["–", "–"]), ("ctranslate2", "CTranslate2", same)):
+    lines = [
+        "| engine | sentences a second | answers as ours: greedy | beam | beam by length |",
+        "|---|---|---|---|---|",
+    ]
+    same = [f"{equal['same']:.1%}" for equal in results["equality"].values()]
+    for name, title, cells in (("ours", "our own", ["–"] * len(same)), ("ctranslate2", "CTranslate2", same)):
         lines.append(f"| {title} | {results['speed'][name]['sentences_per_second']:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -50,6 +50,7 @@ TABLES = (
     "tagging",
     "forecasting",
     "copying",
+    "engines",
     "spoken_digits",
     "spelled_words",
     "scattered_digits",
@@ -87,9 +88,14 @@ def test_the_figures_are_the_measured_ones(name, monkeypatch):
         f"{page['bytes'] / 1e6:.1f} MB",
         f"{page['open_ms']['median'] / 1000:.2f} (s|秒)",
         f"{worst:.0f} (ms|毫秒)",
+        f"{measured('processes')['largest_difference']:.1e}",
         *(f"{local[name]['ratio']:.1f}\\D{{0,4}}{name}" for name in ("local-m", "local-p")),
     ):
         assert re.search(rf"\b{figure}", text)
+    company = measured("company")
+    counts = [count for beam in ("beam 1", "beam 5") for way in company[beam].values() for count in way.values()]
+    assert set(counts) == {company["sentences"]} == {1000}
+    assert measured("streaming")["every_pair_once"]
 
 
 @pytest.mark.parametrize("name", READMES)
