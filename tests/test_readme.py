@@ -50,6 +50,7 @@ TABLES = (
     "tagging",
     "forecasting",
     "copying",
+    "multi30k",
     "engines",
     "spoken_digits",
     "spelled_words",
