@@ -63,7 +63,7 @@ class Finding:
     penalty: Literal["power", "wu"] = "power"
     """What is divided by: length^alpha, or ((5 + length) / 6)^alpha (Wu et al. 2016)."""
     early: bool = False
-    """With --length-penalty: give beginnings up once they would rank behind what has ended if they ended now, and not
+    """With --length-penalty: give beginnings up once they would rank behind what has ended with one more token, and not
     only when they can never win: in about half the time, and few answers differ."""
     sample: bool = False
     """Draw answers from the model in place of searching: with --nbest so many. The same input and --seed have the same

@@ -49,8 +49,8 @@ def beam_search(
     Args:
         best: how many answers of each row are wanted, `beam` where None: fewer are found sooner, and are the same.
         penalty: of length, see `saccade.decoding.penalty`.
-        early: a beginning is given up once its rank, were it to end now, is no better than what has ended, though a
-            longer answer would have a larger penalty. Without a penalty nothing changes.
+        early: a beginning is given up once its rank, were it to end after one more token at no cost, is no better than
+            what has ended, though a longer answer would have a larger penalty. Without a penalty nothing changes.
 
     Returns:
         For each row up to `best` answers; those cut at the limit come only where fewer than `beam` ended, and under a
@@ -174,7 +174,7 @@ class _Beams:
         A beginning of score s <= 0 ends with a score S <= s, as no token adds more than 0, and with a length of at most
         the limit L, whose penalty P(L) is the largest. So its rank `S / P(|Y|)` is at most `s / P(L)`: a row is done
         once that of its best beginning is no more than the rank of the last answer that is wanted. Without a penalty
-        it is s itself.
+        it is s itself. An early end asks for `s / P(length + 2)`: with one more token, and the end.
         """
         full, step = self.limits[self.rows] <= len(self.steps), self.steps[-1]
         for row in np.flatnonzero(full).tolist():

@@ -109,13 +109,16 @@ def test_a_beam_as_wide_as_the_language_finds_the_best_under_a_penalty(penalty, 
 
 
 class Late:
-    """Ends at once with probability 0.6; else writes eight letters for nothing more and then ends."""
+    """Ends at once with this probability; else writes eight letters for nothing more and then ends."""
+
+    def __init__(self, at_once: float = 0.6):
+        self.at_once = torch.tensor([at_once, 1 - at_once]).log()
 
     def step(self, token: Tensor, memory: Tensor, state: Tensor) -> Scored:
         scores = torch.full((len(token), 4), -inf)
         ends, first = state[:, 0] == 8, state[:, 0] == 0
         scores[:, END], scores[:, 3] = torch.where(ends, 0.0, -inf), torch.where(ends, -inf, 0.0)
-        scores[first, END], scores[first, 3] = torch.tensor(0.6).log(), torch.tensor(0.4).log()
+        scores[first, END], scores[first, 3] = self.at_once
         return Scored(scores, None, state + 1)
 
 
@@ -133,6 +136,17 @@ def test_a_late_answer_wins_under_a_penalty_and_only_there():
         assert best.tokens == expected
     with pytest.raises(ValueError, match="alpha must be a number of at least 0; got -1"):
         power(-1)
+
+
+def test_an_early_end_asks_what_a_beginning_would_rank_after_one_more_token():
+    memory, state = torch.zeros(1, 1), torch.zeros(1, 1)
+    for at_once, early, expected in (
+        (0.65, True, [3] * 8),  # log 0.35 / 3 is more than log 0.65
+        (0.70, True, []),  # log 0.3 / 3 is less than log 0.7
+        (0.70, False, [3] * 8),  # log 0.3 / 9 is more
+    ):
+        ((best,),) = beam_search(Late(at_once), memory, state, SYMBOLS, [20], 2, best=1, penalty=power(1), early=early)
+        assert best.tokens == expected
 
 
 @pytest.mark.parametrize("penalty", [None, power(1), wu(0.6)])
@@ -175,7 +189,7 @@ def plain(
     model: Steps, row: int, limit: int, beam: int, symbols: Symbols, penalty: Penalty | None, early: bool = False
 ) -> list[Hypothesis]:
     """The search of one row as a textbook writes it, which goes on to the limit, or until what has ended ranks before
-    what would end now.
+    what would end after one more token.
     """
     memory, state = begin(1, row)
     alive: list[tuple[float, list[int], Tensor, list[Tensor]]] = [(0.0, [], state.seen, [])]
@@ -194,7 +208,7 @@ def plain(
         ended += [Hypothesis(tokens[:-1], score, torch.cat(w)) for score, tokens, _, w in best]
         alive = [one for one in longer if one[1][-1] != END][:beam]
         ranks = sorted((one.score / divide(len(one.weights)) for one in ended), reverse=True)
-        if early and len(ended) >= beam and ranks[beam - 1] >= alive[0][0] / divide(len(alive[0][1]) + 1):
+        if early and len(ended) >= beam and ranks[beam - 1] >= alive[0][0] / divide(len(alive[0][1]) + 2):
             break
     ended = sorted(ended, key=lambda one: one.score / divide(len(one.weights)), reverse=True)[:beam]
     cut = [Hypothesis(tokens, score, torch.cat(w)) for score, tokens, _, w in alive][: beam - len(ended)]
