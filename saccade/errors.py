@@ -28,6 +28,15 @@ class MissingExtraError(SaccadeError, ImportError):
         super().__init__(f"this needs {library}, which is not installed: pip install 'saccade[{extra}]'")
 
 
+def first_line(error: Exception) -> str:
+    r"""What an error of a library says first; its kind where it says nothing.
+
+    >>> first_line(OSError("not there\nat all")), first_line(KeyError())
+    ('not there', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def at_least_one(sizes: dict[str, int]) -> None:
     """Refuse a size below one, by its name.
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from saccade.cli.options import Look
-from saccade.errors import DataError, OptionError, SaccadeError
+from saccade.errors import DataError, OptionError, SaccadeError, first_line
 from saccade.layers.pretrained import quiet, read_model
 from saccade.lens.capture.look import look as looking
 from saccade.lens.capture.seen import Seen
@@ -127,8 +127,7 @@ def _refused(model: Any, reads: int, writes: int, error: Exception) -> str:
     most = getattr(model.config, "max_position_embeddings", None)
     asked = f"read {reads:,} tokens" + (f" and write {writes:,}" if writes else "")
     places = f", it has {most:,} positions" if most and reads + writes > most else ""
-    told = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return f"the model cannot {asked}{places}: {told}"
+    return f"the model cannot {asked}{places}: {first_line(error)}"
 
 
 def _said(model: Any, tokenizer: Any, ids: torch.Tensor, logits: Any) -> str:

@@ -100,15 +100,16 @@ def encode(pairs: Sequence[AnyPair], vocabularies: Vocabularies, *, copy: bool) 
 
 def linked_tokens(pairs: Sequence[LinkedPair], vocabularies: Vocabularies) -> list[list[int]]:
     """The links of the tokens of each pair in one row: target token, source token, target token, and so on."""
-    source = _words_of_tokens(vocabularies.source, [pair.source for pair in pairs])
-    target = _words_of_tokens(vocabularies.target, [pair.target for pair in pairs])
+    source = words_of_tokens(vocabularies.source, [pair.source.split() for pair in pairs])
+    target = words_of_tokens(vocabularies.target, [pair.target.split() for pair in pairs])
     links = (token_links(pair.links, *words) for pair, *words in zip(pairs, source, target, strict=True))
     return [[place for read, written in sorted(some) for place in (written, read)] for some in links]
 
 
-def _words_of_tokens(vocabulary: Vocabulary, texts: Sequence[str]) -> list[list[int]]:
-    stretches = vocabulary.stretches_many(texts)
-    return [words_at(some, text.split()) for some, text in zip(stretches, texts, strict=True)]
+def words_of_tokens(vocabulary: Vocabulary, texts: Sequence[Sequence[str]]) -> list[list[int]]:
+    """The word of each token of each text, of which the words are given; see `words_at`."""
+    stretches = vocabulary.stretches_many([" ".join(words) for words in texts])
+    return [words_at(some, words) for some, words in zip(stretches, texts, strict=True)]
 
 
 class PairCorpus:

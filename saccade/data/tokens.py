@@ -11,7 +11,7 @@ from saccade.data import PIECES, Level
 from saccade.data.alphabet import commonest, spread
 from saccade.data.corpus import Rows, rows_of
 from saccade.data.stretches import Stretches
-from saccade.errors import RunError
+from saccade.errors import RunError, first_line
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
@@ -221,7 +221,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # the library raises bare Exception
-        raise RunError(f"{path}: expected a tokenizer; got {str(error).splitlines()[0]}") from None
+        raise RunError(f"{path}: expected a tokenizer; got {first_line(error)}") from None
 
 
 def _blank(level: Level) -> Tokenizer:

@@ -10,7 +10,7 @@ import torch
 from saccade import decoding
 from saccade.data import tokens
 from saccade.data.paircorpus import Vocabularies
-from saccade.errors import DataError, OptionError, RunError
+from saccade.errors import DataError, OptionError, RunError, first_line
 from saccade.export.spec import library, names
 from saccade.export.translator import Exported
 from saccade.tasks.translate.translator import Longest, Question
@@ -50,7 +50,7 @@ class CTranslate2(Exported):
         try:
             self._model = library().Translator(str(folder), device="cpu", intra_threads=threads)
         except (RuntimeError, ValueError) as error:
-            raise RunError(f"{folder}: expected a model of CTranslate2; got {str(error).splitlines()[0]}") from None
+            raise RunError(f"{folder}: expected a model of CTranslate2; got {first_line(error)}") from None
         self._names = names(vocabularies.source)
         self._ids = {name: identity for identity, name in enumerate(names(vocabularies.target))}
 

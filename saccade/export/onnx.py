@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saccade.errors import ExportError, MissingExtraError, RunError
+from saccade.errors import ExportError, MissingExtraError, RunError, first_line
 from saccade.export.program import Flat, Programs
 from saccade.models.decoder import Step
 
@@ -42,8 +42,7 @@ def _save(program: Any, outputs: Sequence[str], path: Path) -> None:
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "onnxscript", "export") from None
     except Exception as error:  # the exporter has errors of many kinds
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ExportError(f"the ONNX exporter cannot write {path.name}: {said}") from error
+        raise ExportError(f"the ONNX exporter cannot write {path.name}: {first_line(error)}") from error
     assert graph is not None
     graph.save(path)
 
@@ -100,7 +99,7 @@ def _session(runtime: Any, path: Path, options: Any) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has errors of many kinds
-        raise RunError(f"{path}: expected a graph of ONNX; got {str(error).splitlines()[0]}") from None
+        raise RunError(f"{path}: expected a graph of ONNX; got {first_line(error)}") from None
 
 
 def _run(session: Any, inputs: Sequence[Tensor]) -> Flat:

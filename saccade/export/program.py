@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from saccade.attention.results import Memory
-from saccade.errors import ExportError
+from saccade.errors import ExportError, first_line
 from saccade.export.twin import exportable_twin
 from saccade.models.seq2seq import Seq2Seq
 
@@ -141,8 +141,4 @@ def _exported(name: str, module: nn.Module, inputs: tuple[Any, ...], axes: tuple
     try:
         return torch.export.export(module.eval(), inputs, dynamic_shapes=axes, strict=True)
     except Exception as error:  # torch.export has errors of many kinds
-        raise ExportError(f"torch.export cannot follow this {name}: {_first(error)}") from error
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ExportError(f"torch.export cannot follow this {name}: {first_line(error)}") from error

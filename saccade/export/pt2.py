@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from saccade.errors import RunError
+from saccade.errors import RunError, first_line
 from saccade.export.program import Flat, Programs
 from saccade.models.decoder import Step
 
@@ -47,5 +47,4 @@ def _load(path: Path) -> torch.nn.Module:
     try:
         return torch.export.load(path).module()
     except Exception as error:  # torch.export has errors of many kinds
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise RunError(f"{path}: expected a program of torch.export; got {said}") from None
+        raise RunError(f"{path}: expected a program of torch.export; got {first_line(error)}") from None

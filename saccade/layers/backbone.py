@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from saccade import masks
 from saccade.attention.gates import only_places
-from saccade.errors import MissingExtraError, at_least_one
+from saccade.errors import MissingExtraError, at_least_one, first_line
 from saccade.layers.convolutional import Mapped, check_images
 
 
@@ -41,7 +41,9 @@ class Backbone(nn.Module):
             self.dim = int(self.model.feature_info.channels()[-1])
             self.stride = int(self.model.feature_info.reduction()[-1])
         except Exception as error:  # the library raises many kinds
-            raise ValueError(f"name must be a model of timm that gives maps; got {name!r}: {_line(error)}") from None
+            raise ValueError(
+                f"name must be a model of timm that gives maps; got {name!r}: {first_line(error)}"
+            ) from None
 
     def grid(self, sizes: Int[Tensor, "*batch 2"]) -> Int[Tensor, "*batch 2"]:
         """Rows and columns of the maps of images of these sizes."""
@@ -59,7 +61,9 @@ class Backbone(nn.Module):
         try:
             found = self.model(x)[-1]
         except (AssertionError, RuntimeError, ValueError) as error:
-            raise ValueError(f"x must be images that {self.name} takes; got {list(x.shape)}: {_line(error)}") from error
+            raise ValueError(
+                f"x must be images that {self.name} takes; got {list(x.shape)}: {first_line(error)}"
+            ) from error
         if str(getattr(getattr(self.model, "output_fmt", None), "value", "NCHW")) == "NHWC":
             found = found.permute(0, 3, 1, 2)
         # Models without padding round down.
@@ -79,7 +83,7 @@ def load_backbone(backbone: Backbone, path: Path | str) -> None:
     try:
         given = {_spelt(name): weight for name, weight in load_file(path).items()}
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path}: expected weights in safetensors; got {_line(error)}") from None
+        raise ValueError(f"{path}: expected weights in safetensors; got {first_line(error)}") from None
     wanted = backbone.model.state_dict()
     found = {}
     for name, weight in wanted.items():
@@ -106,7 +110,3 @@ def _library() -> Any:
     except Exception:  # with a torchvision that does not fit, many kinds
         raise MissingExtraError("timm", "backbones") from None
     return timm
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

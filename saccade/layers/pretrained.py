@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from saccade.errors import MissingExtraError
+from saccade.errors import MissingExtraError, first_line
 
 _FROM_PAD = {"camembert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"}
 KINDS = {"albert", "bert", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "megatron-bert", "modernbert"}
@@ -89,7 +89,7 @@ class PretrainedEncoder(nn.Module):
                     dtype=torch.float32,
                 )
             except Exception as error:  # the library raises many kinds
-                raise ValueError(f"expected weights in safetensors; got {_line(error)}") from None
+                raise ValueError(f"expected weights in safetensors; got {first_line(error)}") from None
         lacking = sorted(name for name in told["missing_keys"] if name in self.model.state_dict())
         if lacking:
             raise ValueError(f"expected weights of every layer; got none of {lacking[0]}")
@@ -114,7 +114,7 @@ def read_model(folder: Path) -> tuple[Any, Any]:
             wanted = {"use_safetensors": True, "output_loading_info": True, "dtype": torch.float32}
             model, told = kind.from_pretrained(str(folder), **here, **wanted)
         except Exception as error:  # the library raises many kinds
-            raise ValueError(f"expected a model that the library can read; got {_line(error)}") from None
+            raise ValueError(f"expected a model that the library can read; got {first_line(error)}") from None
     if lacking := sorted(name for name in told["missing_keys"] if "pooler." not in name):
         raise ValueError(f"expected weights of every layer; got none of {lacking[0]}")
     if model.main_input_name != "input_ids":
@@ -163,7 +163,7 @@ def read_tokenizer(folder: Path) -> str:
     try:
         text: str = found.backend_tokenizer.to_str()
     except Exception as error:  # the library raises many kinds
-        raise ValueError(f"expected a tokenizer that the library can read; got {_line(error)}") from None
+        raise ValueError(f"expected a tokenizer that the library can read; got {first_line(error)}") from None
     return text
 
 
@@ -175,7 +175,7 @@ def _tokenizer(folder: Path) -> Any:
         try:
             return library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the library raises many kinds
-            raise ValueError(f"expected a tokenizer that the library can read; got {_line(error)}") from None
+            raise ValueError(f"expected a tokenizer that the library can read; got {first_line(error)}") from None
 
 
 def _check_folder(folder: Path) -> None:
@@ -200,7 +200,7 @@ def _untrained(config: dict[str, Any]) -> Any:
             whole = type(library.AutoConfig.for_model(config["model_type"])).from_dict(config)
             model = library.AutoModel.from_config(whole).float()
         except Exception as error:  # the library raises many kinds
-            raise ValueError(f"config must be one that the library takes; got {_line(error)}") from None
+            raise ValueError(f"config must be one that the library takes; got {first_line(error)}") from None
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # of the first state alone, which nobody reads here
     return model
@@ -231,7 +231,3 @@ def quiet() -> Iterator[None]:
         logs.set_verbosity(level)
         if bars:
             logs.enable_progress_bar()
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

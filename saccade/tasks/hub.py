@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from torch import nn
 
-from saccade.errors import MissingExtraError, RunError
+from saccade.errors import MissingExtraError, RunError, first_line
 from saccade.files import write_atomic
 from saccade.runs import Run
 
@@ -117,8 +117,7 @@ def _fetched(name: str, revision: str | None, token: str | None, device: str) ->
     except RunError:
         raise
     except (OSError, ValueError) as error:  # what its library raises for names, networks and repositories
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise RunError(f"{name}: expected a folder, or a repository of the hub; {said}") from None
+        raise RunError(f"{name}: expected a folder, or a repository of the hub; {first_line(error)}") from None
 
 
 @cache

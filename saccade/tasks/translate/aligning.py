@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saccade.alignments import Choice
-from saccade.alignments.weights import word_weights, words_at
+from saccade.alignments.weights import word_weights
 from saccade.data.aligned import WordPair
-from saccade.data.paircorpus import Batch, encode
+from saccade.data.paircorpus import Batch, encode, words_of_tokens
 from saccade.data.pairs import Pair
-from saccade.data.tokens import Vocabulary
 from saccade.errors import RunError
 from saccade.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from saccade.tasks.base import answered
@@ -62,8 +61,8 @@ def align(
     given = [WordPair(*(_words(side, place) for side in pair)) for place, pair in enumerate(pairs)]
     texts = [Pair(" ".join(pair.source), " ".join(pair.target)) for pair in given]
     looked = forced_weights(translator, texts, choice=choice)
-    read = _words_of_tokens(translator.vocabularies.source, [pair.source for pair in given])
-    written = _words_of_tokens(translator.vocabularies.target, [pair.target for pair in given])
+    read = words_of_tokens(translator.vocabularies.source, [pair.source for pair in given])
+    written = words_of_tokens(translator.vocabularies.target, [pair.target for pair in given])
     aligned = []
     for pair, weights, source, target in zip(given, looked, read, written, strict=True):
         found = word_weights(weights, [*source, -1], target, shape=(len(pair.target), len(pair.source)))
@@ -76,12 +75,6 @@ def _words(side: str | Sequence[str], place: int) -> tuple[str, ...]:
     if not words:
         raise ValueError(f"pairs must have a word on each side; got {side!r} in pair {place}")
     return words
-
-
-def _words_of_tokens(vocabulary: Vocabulary, texts: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """The word of each token of each text."""
-    stretches = vocabulary.stretches_many([" ".join(words) for words in texts])
-    return [words_at(some, words) for some, words in zip(stretches, texts, strict=True)]
 
 
 def forced_weights(
