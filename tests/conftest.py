@@ -2,10 +2,11 @@
 
 import os
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,6 +16,30 @@ from made import CAPTION, COLOURS, LINES, TONES, TRANSCRIBE, draw_line, paint, t
 os.environ.setdefault("COLUMNS", "120")
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton
+
+
+class Said(NamedTuple):
+    """How a command ended, and the lines that it wrote to standard output and to standard error."""
+
+    status: int
+    lines: list[str]
+    errors: list[str]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run `saccade`."""
+    from saccade.cli import main
+
+    def run(*arguments: object) -> Said:
+        try:
+            status = main([*map(str, arguments)])
+        except SystemExit as exit:
+            status = int(exit.code or 0)
+        captured = capsys.readouterr()
+        return Said(status, captured.out.splitlines(), captured.err.splitlines())
+
+    return run
 
 
 @pytest.fixture(autouse=True)

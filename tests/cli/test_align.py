@@ -1,15 +1,15 @@
 """saccade align: the links of a run's weights, in order, and how good they are."""
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import pytest
 
 from saccade.alignments import Choice, Method
 from saccade.alignments.symmetry import symmetrize, transposed
 from saccade.alignments.weights import above, likeliest
-from saccade.cli import main
 from saccade.data.aligned import pharaoh, read_pharaoh
 from saccade.data.pairs import PairFile
 from saccade.metrics import alignment_scores
@@ -20,25 +20,10 @@ from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
 
 
-class Said(NamedTuple):
-    status: int
-    lines: list[str]
-    errors: list[str]
-
-
 @pytest.fixture
-def say(capsys):
+def say(command):
     """Run `saccade align`."""
-
-    def run(*arguments: object) -> Said:
-        try:
-            status = main(["align", *map(str, arguments)])
-        except SystemExit as exit:
-            status = int(exit.code)
-        captured = capsys.readouterr()
-        return Said(status, captured.out.splitlines(), captured.err.splitlines())
-
-    return run
+    return partial(command, "align")
 
 
 PAIRS = [("1 2 3", "3 - 2 1"), ("007", "7-0-0"), ("12 3", "3-2-1"), ("9 8 7 6", "6 7 89")]
