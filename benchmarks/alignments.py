@@ -15,7 +15,6 @@ import json
 import resource
 import shutil
 import subprocess
-import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -116,8 +115,6 @@ def run_of(given: Namespace, kind: str, way: str, *, guided: bool) -> Path:
 
 def trial(given: Namespace, files: Files, kind: str, way: str, *, guided: bool) -> dict[str, Any]:
     """One training; it goes on where it was killed."""
-    from saccade.training.fit import fit
-
     options, parent = COMMON | KINDS[kind], None
     if guided:
         links = guide(given, files, kind)[WAYS.index(way)]
@@ -125,16 +122,10 @@ def trial(given: Namespace, files: Files, kind: str, way: str, *, guided: bool) 
     sides = [paths if way == "en-fr" else paths[::-1] for paths in (files.train, files.held)]
     folder = run_of(given, kind, way, guided=guided)
     start = Start(*map(PairFile, sides), parent, resume=Run(folder).exists())
-    started, busy = time.perf_counter(), time.process_time()
-    translator = fit(folder, TranslateOptions(**options), start, device="cpu")
+    translator, spent = trials.timed(folder, TranslateOptions(**options), start)
     lines = (folder / METRICS).read_text().splitlines()
-    return {
-        "loss": [round(json.loads(line)["loss"], 4) for line in lines],
-        "seconds": round(time.perf_counter() - started, 1),
-        "cpu_seconds": round(time.process_time() - busy, 1),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "parameters": sum(parameter.numel() for parameter in translator.model.parameters()),
-    }
+    loss = [round(json.loads(line)["loss"], 4) for line in lines]
+    return {"loss": loss, **spent, **trials.size(translator)}
 
 
 def guide(given: Namespace, files: Files, kind: str) -> tuple[Path, Path]:

@@ -1,11 +1,11 @@
 """Whether an answer depends on what is answered beside it: equal sequences of tokens, of 1,000.
 
-usage: python benchmarks/company.py --run RUN [--data test_2016_flickr.de.gz] [--beams 1,5] [--orders 3] [--out FILE]
+usage: python benchmarks/company.py [--run RUN] [--data test_2016_flickr.de.gz] [--beams 1,5] [--orders 3] [--out FILE]
 
-The first 1,000 sentences of a file, by a run of `train translate`: each alone, then in batches of 64 in the order of
-the file, then in batches of 64 in shuffled orders, then all at once, where sentences of like length stand together.
-Counted are the sentences whose tokens are those of the answer alone, and those whose score is too, to the last bit.
-Writes JSON.
+The first 1,000 sentences of a file, by a run of `train translate`, where none is named the one from German of
+multi30k.py: each alone, then in batches of 64 in the order of the file, then in batches of 64 in shuffled orders, then
+all at once, where sentences of like length stand together. Counted are the sentences whose tokens are those of the
+answer alone, and those whose score is too, to the last bit. Writes JSON.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def measured(translator: Translator, texts: list[str], beam: int, orders: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Path, default=HERE / "work" / "multi30k" / "de-en_RNN_additive")
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--beams", type=lambda text: [int(n) for n in text.split(",")], default=[1, 5])

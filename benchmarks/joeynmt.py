@@ -17,9 +17,9 @@ step. Ours is the same, `--attend after --feed input`, but for this:
 A turn of training is so many steps of one epoch, after some that nobody measures, by one clock: from the beginning of
 the first step to the beginning of the one after the last. Our model at the end of the epoch, in float32, is then given
 to Joey too, and both answer the test part with it: a beam of 5, 64 sentences together, at most 60 tokens, without a
-penalty of length, and with Wu's of 1, where ours too gives up what would be no better with one more token (`--early`). How
-many answers are the same is counted. Seconds are those of the clock, and those that the process worked, which a busy
-machine changes less; a goal is met where it is by both. Writes JSON and prints a table.
+penalty of length, and with Wu's of 1, where ours too gives up what would be no better with one more token (`--early`).
+How many answers are the same is counted. Seconds are those of the clock, and those that the process worked, which a
+busy machine changes less; a goal is met where it is by both. Writes JSON and prints a table.
 """
 
 import argparse

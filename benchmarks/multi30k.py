@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import trials
-from sacrebleu.metrics.bleu import BLEU
 
 from saccade import decoding
 from saccade.files import write_atomic
+from saccade.metrics import text_scores
 from saccade.runs import METRICS
 from saccade.tasks.load import load
 from saccade.tasks.translate.options import TranslateOptions
@@ -101,12 +101,11 @@ def bleu(translator: Any, source: Path, target: Path) -> dict[str, Any]:
     """BLEU of the best of a beam, cased and lower-cased, with the signatures of sacreBLEU."""
     manner = decoding.Manner(penalty=decoding.power(PENALTY))
     best = translator.answer(source.read_text("utf-8").splitlines(), beam=BEAM, manner=manner)
-    answers, references = [some[0].text for some in best], [target.read_text("utf-8").splitlines()]
-    found = {}
+    answers, references = [some[0].text for some in best], target.read_text("utf-8").splitlines()
+    found: dict[str, Any] = {}
     for case, lower in (("cased", False), ("lower-cased", True)):
-        metric = BLEU(lowercase=lower)
-        found[case] = metric.corpus_score(answers, references).score
-        found[f"{case} signature"] = str(metric.get_signature())
+        scores = text_scores(answers, references, tokenize="13a", lowercase=lower)
+        found |= {case: scores.bleu, f"{case} signature": scores.bleu_signature}
     return found
 
 

@@ -60,8 +60,6 @@ def train(
     """
     import torch
 
-    from saccade.training.fit import fit
-
     torch.set_num_threads(1)
     task = task_of(options)
     names = tuple(columns) or task.columns
@@ -71,24 +69,29 @@ def train(
 
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if folder is None else folder
-        started, busy = time.perf_counter(), time.process_time()
-        trained = fit(run, options, Start(files(train), files(valid)), device="cpu")
-        seconds, busy = time.perf_counter() - started, time.process_time() - busy
+        trained, spent = timed(run, options, Start(files(train), files(valid)))
         config = json.loads((run / "config.json").read_text())
         how = {"beam": beam} if isinstance(trained, Searching) else {}
         figures = {name: vars(trained.evaluate(files(paths), **how)) for name, paths in tests.items()}
         more = {} if measure is None else {"measured": measure(trained)}
+    return {"validation": config["scores"], "tests": figures, **more, **spent, **size(trained)}
+
+
+def timed(run: Path, options: Course, start: Start) -> tuple[Any, dict[str, float]]:
+    """A training, and its seconds: of the clock, and of this process."""
+    from saccade.training.fit import fit
+
+    started, busy = time.perf_counter(), time.process_time()
+    trained = fit(run, options, start, device="cpu")
+    seconds, busy = time.perf_counter() - started, time.process_time() - busy
+    return trained, {"seconds": round(seconds, 1), "cpu_seconds": round(busy, 1)}
+
+
+def size(trained: Any) -> dict[str, int]:
+    """The most memory that this process has held so far, and the numbers of a model."""
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
-    return {
-        "validation": config["scores"],
-        "tests": figures,
-        **more,
-        "seconds": round(seconds, 1),
-        "cpu_seconds": round(busy, 1),
-        "peak_mib": round(megabytes),
-        "parameters": parameters,
-    }
+    return {"peak_mib": round(megabytes), "parameters": parameters}
 
 
 def run(
