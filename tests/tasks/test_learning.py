@@ -16,7 +16,17 @@ AFTER = ["additive, attend after", "dot, attend after"]
 MONOTONIC = ("monotonic", "mocha")
 """Their input must be read from left to right, which holds where times are written in figures."""
 
-SLOW = ("argmax", "reinforce", "gaussian-mixture", "local-m", "fixed-slot", "location", "sigmoid", COMBINED[0])
+SLOW = (
+    "argmax",
+    "reinforce",
+    "gaussian-mixture",
+    "gaussian-mixture-v2b",
+    "local-m",
+    "fixed-slot",
+    "location",
+    "sigmoid",
+    COMBINED[0],
+)
 """What gets no gradient, much noise or little choice of where to look learns in more steps."""
 
 FIGURES = re.compile(r"[\d:.h]+( ?hrs)?|t[\d.]+")
