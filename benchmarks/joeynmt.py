@@ -1,6 +1,6 @@
 """A recurrent translator beside Joey NMT 2.3: target tokens a second in training, sentences a second in search.
 
-usage: python benchmarks/joeynmt.py [--data multi30k] [--config FILE.yaml] [--joeynmt PYTHON] [--threads 2,1]
+usage: python benchmarks/joeynmt.py [--data multi30k] [--config FILE.yaml] [--joeynmt PYTHON] [--threads 2]
 
 Multi30k German to English, in turns: us in float32, us in bfloat16, Joey, and again. Figures are medians of turns. The
 model of the configuration: LSTM 256 in both directions, LSTM 512, additive attention of 512 units after the cell, input
@@ -137,11 +137,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHARED / "data" / "multi30k")
     parser.add_argument("--config", type=Path, default=SHARED / "peers" / "joeynmt-multi30k-rnn.yaml")
     parser.add_argument("--joeynmt", type=Path, default=HERE.parent / ".venv-joey" / "bin" / "python")
-    parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2, 1])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[2])
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--warm", type=int, default=20, help="steps that nobody measures")
     parser.add_argument("--steps", type=int, default=50, help="steps of a turn")
-    parser.add_argument("--search-rounds", type=int, default=5)
+    parser.add_argument("--search-rounds", type=int, default=3)
     parser.add_argument("--sentences", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "joeynmt.json")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "joeynmt", help="a folder for data and models")

@@ -78,7 +78,8 @@ class Watch(pl.Callback):
         self.turns = turns
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.turns.step(tokens=int((batch.target != PAD).sum()), sentences=len(batch.source))
+        pairs = batch.batch
+        self.turns.step(tokens=int((pairs.target != PAD).sum()), sentences=len(pairs.source))
 
 
 def train(folder: Path, run: Path, precision: str, warm: int, steps: int) -> None:
