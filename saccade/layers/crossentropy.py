@@ -10,6 +10,11 @@ _BYTES = 1 << 20  # of float32 logits worked on at a time, which a core's cache 
 _BYTES_GPU = 1 << 28
 
 
+def rows_at_once(logits: Float[Tensor, "places vocab"]) -> int:
+    """How many rows of logits, as float32, the cache of a core holds, or a GPU takes in one go; at least 1."""
+    return max((_BYTES if logits.device.type == "cpu" else _BYTES_GPU) // (4 * logits.shape[1]), 1)
+
+
 class TokenLoss(NamedTuple):
     """What `token_loss` gives, in nats, float32.
 
@@ -54,7 +59,7 @@ class _TokenLoss(torch.autograd.Function):
         places, vocab = logits.shape
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         plain, total = logits.new_empty(2, places, dtype=torch.float32).unbind()
-        rows = max((_BYTES if logits.device.type == "cpu" else _BYTES_GPU) // (4 * vocab), 1)
+        rows = rows_at_once(logits)
         for begin in range(0, places, rows):
             some = slice(begin, begin + rows)
             z, y = logits[some].float(), target[some, None]

@@ -127,7 +127,38 @@ def test_dropped_tokens_are_read_as_zeros_in_training_alone(halves):
         torch.testing.assert_close(learner.check(batch).loss, plain.check(batch).loss, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("halves", [("lstm", "gru"), ("transformer", "transformer")])
+def test_what_is_read_twice_shall_agree(halves):
+    """The mean of both times, and of each token so many times how far they are apart; nothing where none is dropped."""
+    torch.manual_seed(1)
+    options = TranslateOptions(
+        level="char", encoder=halves[0], decoder=halves[1], hidden=8, embedding=8, dropout=0.3, r_drop=5.0
+    )
+    model, batch = new_model(options, SAME), collate([[4, 5, 6, 2], [5, 2]], [[4, 2], [5, 6, 7, 2]])
+    learner, plain = TranslateLearner(model, options), TranslateLearner(model, replace(options, r_drop=0.0))
+    both = collate([[4, 5, 6, 2], [5, 2]] * 2, [[4, 2], [5, 6, 7, 2]] * 2)
+    torch.manual_seed(2)
+    found = learner.objective(batch)
+    torch.manual_seed(2)
+    real = both.target != PAD
+    p, q = model(both.source, both.lengths, both.before, where=real).logits.log_softmax(-1).chunk(2)
+    apart = ((p.exp() - q.exp()) * (p - q)).sum() / 2
+    torch.manual_seed(2)
+    torch.testing.assert_close(found.loss, plain.objective(both).loss + 5 * apart / (2 * len(p)))
+    assert apart > 0
+    model.eval()
+    torch.testing.assert_close(learner.objective(batch).loss, plain.objective(batch).loss)
+
+
 MISTAKES = {
+    "--r-drop must be at least 0; got -1": {"r_drop": -1.0, "dropout": 0.1},
+    "--r-drop must be a number; got inf": {"r_drop": float("inf"), "dropout": 0.1},
+    "--r-drop needs --dropout or --token-dropout, or both times are one; got 5": {"r_drop": 5.0, "dropout": 0.0},
+    "--r-drop must be 0 with --copy, where words that are not in the source have no probability": {
+        "copy": True,
+        "dropout": 0.1,
+        "r_drop": 5.0,
+    },
     "--token-dropout must be at least 0 and below 1; got -0.1": {"token_dropout": -0.1},
     "--label-smoothing must be at least 0 and below 1; got 1.0": {"label_smoothing": 1.0},
     "--label-smoothing must be 0 with --copy, where words that are not in the source have no probability": {

@@ -10,6 +10,7 @@ from saccade.attention.losses import alignment_loss, coverage_loss
 from saccade.data.paircorpus import Batch
 from saccade.data.tokens import PAD
 from saccade.layers.crossentropy import token_loss
+from saccade.layers.rdrop import r_drop_loss
 from saccade.models.decoder import Forced
 from saccade.models.seq2seq import Seq2Seq
 from saccade.tasks.base import Figures, Learner, Objective
@@ -47,12 +48,18 @@ def _spread(found: Tensor, real: Tensor) -> Tensor:
     return found.new_zeros(real.shape).masked_scatter(real, found)
 
 
+def twice(batch: Batch) -> Batch:
+    """The pairs of a batch, and behind them the same again."""
+    return Batch(*(None if part is None else torch.cat([part, part]) for part in batch))
+
+
 class TranslateLearner(Learner[Batch]):
     """Mean cross-entropy of a target token under teacher forcing, and what the mechanism asks for beside it.
 
     `L + w L_a` with `guided` w and the `alignment_loss` of the links that a batch has (Garg et al. 2019, section 3).
     In training with label smoothing (Szegedy et al. 2016, §7), `(1 - e) (-log p(y)) + e mean(-log p)`, and with a share
-    of tokens that are not read (Gal and Ghahramani 2016, §4.2), of the source and of the target before. With
+    of tokens that are not read (Gal and Ghahramani 2016, §4.2), of the source and of the target before. With `r_drop` a
+    each batch is read twice, and a times the `r_drop_loss` of both is added (Liang et al. 2021, eq. 4). With
     `coverage_loss` the overlap of each step's weights with those before (See et al. 2017, eq. 13); for weights that are
     drawn the loss of REINFORCE.
     """
@@ -66,9 +73,13 @@ class TranslateLearner(Learner[Batch]):
     def objective(self, batch: Batch) -> Objective:
         """The mean loss of a target token. Nothing is predicted at padding."""
         coverage, smoothing = self.options.coverage_loss, self.options.label_smoothing
+        if self.options.r_drop:
+            batch = twice(batch)
         real = batch.target != PAD
         forced, looked = self._forced(batch, real)
         total, plain = token_loss(forced.logits, batch.target[real], smoothing=smoothing)
+        if self.options.r_drop:  # eq. 4; all of it is divided by the tokens of both times below
+            total = total + self.options.r_drop * r_drop_loss(forced.logits)
         if coverage and forced.weights is not None:
             total = total + coverage * coverage_loss(forced.weights, real).sum()
         if looked is not None and batch.links is not None:

@@ -68,6 +68,9 @@ class TranslateOptions(Course):
     token_dropout: float = 0.0
     """Share of the tokens, of the source and of what was written before, that are not read in training (Gal and
     Ghahramani 2016; much of it helps where texts are few: Sennrich and Zhang 2019)."""
+    r_drop: float = 0.0
+    """Weight of the loss for predicting otherwise under another dropout, 5 in the paper, for which every step reads its
+    pairs twice (Liang et al. 2021)."""
     heads: int = 4
     """Heads of a Transformer."""
     shared_heads: int = 0
@@ -90,6 +93,7 @@ class TranslateOptions(Course):
         "max_length",
         "label_smoothing",
         "token_dropout",
+        "r_drop",
         "variational",
         "batch_tokens",
         "guided",
@@ -111,7 +115,7 @@ class TranslateOptions(Course):
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"vocab_size": LEAST_PIECES if self.level in PIECES else 5, "embedding": 1, "hidden": 2, "layers": 1}
-        self.at_least({**least, "max_length": 2, "batch_tokens": 0, "half_width": 1, "coverage_loss": 0, "guided": 0})
+        self.at_least({**least, "max_length": 2, "batch_tokens": 0, "half_width": 1, "coverage_loss": 0, "guided": 0, "r_drop": 0})
         if self.batch_tokens and self.batch_size != Course.batch_size:
             raise OptionError(f"--batch-tokens takes the place of --batch-size; got both, {self.batch_size} sentences")
         try:
@@ -132,6 +136,13 @@ class TranslateOptions(Course):
         if self.copy and self.label_smoothing:
             few = "words that are not in the source have no probability to be smoothed"
             raise OptionError(f"--label-smoothing must be 0 with --copy, where {few}; got {self.label_smoothing}")
+        if self.copy and self.r_drop:
+            few = "words that are not in the source have no probability to agree on"
+            raise OptionError(f"--r-drop must be 0 with --copy, where {few}; got {self.r_drop}")
+        if not self.r_drop < float("inf"):
+            raise OptionError(f"--r-drop must be a number; got {self.r_drop}")
+        if self.r_drop and not (self.dropout or self.token_dropout):
+            raise OptionError(f"--r-drop needs --dropout or --token-dropout, or both times are one; got {self.r_drop}")
         if self.feed == "input" and self.attend != "after":
             raise OptionError(f"--feed input needs --attend after; got {self.attend}")
         self._check_guided()
