@@ -46,8 +46,9 @@ MODELS: dict[str, dict[str, Any]] = {
         **PRESETS["transformer-tiny"],
         "vocab_size": 5000,
         "dropout": 0.2,
+        "r_drop": 5.0,
         "batch_tokens": 1200,
-        "epochs": 24,
+        "epochs": 30,
     },
 }
 TRIALS = {
