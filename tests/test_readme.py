@@ -51,6 +51,7 @@ TABLES = (
     "forecasting",
     "copying",
     "multi30k",
+    "joeynmt",
     "engines",
     "spoken_digits",
     "spelled_words",
