@@ -48,6 +48,7 @@ def train(
     beam: int = 1,
     measure: Callable[[Any], dict[str, Any]] | None = None,
     folder: Path | None = None,
+    parent: Path | None = None,
 ) -> dict[str, Any]:
     """Train as the command line would, and measure on each test: figures, seconds and peak memory of this process.
 
@@ -57,6 +58,7 @@ def train(
         beam: hypotheses that are kept while a text is searched for.
         measure: measures something else on the trained model.
         folder: where the run is kept; None: it is not.
+        parent: a run whose weights are trained further.
     """
     import torch
 
@@ -69,7 +71,7 @@ def train(
 
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if folder is None else folder
-        trained, spent = timed(run, options, Start(files(train), files(valid)))
+        trained, spent = timed(run, options, Start(files(train), files(valid), parent))
         config = json.loads((run / "config.json").read_text())
         how = {"beam": beam} if isinstance(trained, Searching) else {}
         figures = {name: vars(trained.evaluate(files(paths), **how)) for name, paths in tests.items()}
