@@ -15,6 +15,7 @@ import json
 import resource
 import shutil
 import subprocess
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -117,8 +118,8 @@ def trial(given: Namespace, files: Files, kind: str, way: str, *, guided: bool) 
     """One training; it goes on where it was killed."""
     options, parent = COMMON | KINDS[kind], None
     if guided:
-        links = guide(given, files, kind)[WAYS.index(way)]
-        options, parent = options | GUIDED[kind] | {"alignments": str(links)}, run_of(given, kind, way, guided=False)
+        options |= GUIDED[kind] | {"alignments": str(links_of(given, kind, way))}
+        parent = run_of(given, kind, way, guided=False)
     sides = [paths if way == "en-fr" else paths[::-1] for paths in (files.train, files.held)]
     folder = run_of(given, kind, way, guided=guided)
     start = Start(*map(PairFile, sides), parent, resume=Run(folder).exists())
@@ -128,17 +129,22 @@ def trial(given: Namespace, files: Files, kind: str, way: str, *, guided: bool) 
     return {"loss": loss, **spent, **trials.size(translator)}
 
 
-def guide(given: Namespace, files: Files, kind: str) -> tuple[Path, Path]:
-    """The links of both unguided runs put together, for each way; layers and shifts are those that agree most."""
-    paths = tuple(given.work / f"links-{kind}.{way}" for way in WAYS)
-    if not all(path.exists() for path in paths):
-        choose(given, files, kind, guided=False)
-        with torch.autocast("cpu", torch.bfloat16):
-            both = linked(given, kind, list(word_pairs(*files.train)), guided=False)
-        links = [symmetrize(*one, GUIDE) for one in zip(*both, strict=True)]
-        for path, some in zip(paths, (links, map(transposed, links)), strict=True):
-            write_atomic(path, "".join(f"{pharaoh(one)}\n" for one in some))
-    return paths
+def links_of(given: Namespace, kind: str, way: str) -> Path:
+    """Where the links that guide a kind of model are kept."""
+    path: Path = given.work / f"links-{kind}.{way}"
+    return path
+
+
+def guide(given: Namespace, files: Files, kind: str) -> dict[str, Any]:
+    """Write the links of both unguided runs put together, for each way; choices are those that agree most."""
+    begun = time.process_time()
+    choose(given, files, kind, guided=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        both = linked(given, kind, list(word_pairs(*files.train)), guided=False)
+    links = [symmetrize(*one, GUIDE) for one in zip(*both, strict=True)]
+    for way, some in zip(WAYS, (links, map(transposed, links)), strict=True):
+        write_atomic(links_of(given, kind, way), "".join(f"{pharaoh(one)}\n" for one in some))
+    return {"links": sum(map(len, links)), "cpu_seconds": round(time.process_time() - begun, 1)}
 
 
 def choose(given: Namespace, files: Files, kind: str, *, guided: bool) -> list[ByAgreement]:
@@ -202,10 +208,10 @@ def main() -> None:
         }
         for led in (False, True)
     )
-    if given.trial in guided or trials.run(given, plain) is not None:  # guided ones need the others' links
-        found = trials.run(given, plain | guided)
-        if found is not None:
-            report(given, files, found)
+    links = {f"{kind} links": partial(guide, given, files, kind) for kind in KINDS}
+    found = trials.in_stages(given, plain, links, guided)
+    if found is not None:
+        report(given, files, found)
 
 
 def report(given: Namespace, files: Files, found: dict[str, dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import trials
 
@@ -60,7 +60,6 @@ TRIALS = {
     "en-fr Transformer-tiny": ("lower-cased", 60.0),
 }
 """What is measured, and the goal: of each pair the better of its models."""
-FIRST = ", first"
 PENALTY = 1.0
 BEAM = 5
 
@@ -81,24 +80,42 @@ def run_of(given: Any, name: str) -> Path:
     return folder
 
 
-def trial(name: str, given: Any, *, further: bool = False) -> dict[str, Any]:
-    """One training, or the second of a model that is trained further."""
-    pair, model = name.split(" ", 1)
-    train, valid = (part(given.data, given.work, some, pair.split("-")) for some in ("train", "val"))
-    options = TranslateOptions(**{**COMMON, **MODELS[model], **(THEN[model] if further else {})})
-    folder, parent = run_of(given, name), run_of(given, f"{name}{FIRST}") if further else None
-    if model in THEN and not further:
-        folder = run_of(given, f"{name}{FIRST}")
-    return trials.train(options, train, valid, {}, folder=folder, parent=parent)
+class Training(NamedTuple):
+    """Options, and the training whose weights are trained further."""
+
+    options: dict[str, Any]
+    parent: str | None = None
 
 
-def measured(name: str, given: Any) -> dict[str, Any]:
-    """BLEU of both parts, and the curve of the training."""
-    runs = [run for run in (run_of(given, f"{name}{FIRST}"), run_of(given, name)) if run.exists()]
-    run, pair = runs[-1], name.split(" ")[0].split("-")
-    translator, found = load(run), {}
+def trainings() -> dict[str, Training]:
+    """All that is trained, by name."""
+    found = {}
+    for name in TRIALS:
+        model = name.split(" ", 1)[1]
+        first = f"{name}, first" if model in THEN else name
+        found[first] = Training({**COMMON, **MODELS[model]})
+        if model in THEN:
+            found[name] = Training({**COMMON, **MODELS[model], **THEN[model]}, first)
+    return found
+
+
+def trial(given: Any, name: str, training: Training) -> dict[str, Any]:
+    """One training."""
+    languages = name.split(" ")[0].split("-")
+    train, valid = (part(given.data, given.work, some, languages) for some in ("train", "val"))
+    parent = None if training.parent is None else run_of(given, training.parent)
+    return trials.train(
+        TranslateOptions(**training.options), train, valid, {}, folder=run_of(given, name), parent=parent
+    )
+
+
+def measured(given: Any, name: str, parent: str | None) -> dict[str, Any]:
+    """BLEU of both parts, and the curve of the training, behind that of the one before it."""
+    found: dict[str, Any] = {}
+    runs = [run_of(given, one) for one in (parent, name) if one is not None]
+    translator = load(runs[-1])
     for title, some in (("dev", "val"), ("test", "test_2016_flickr")):
-        figures = bleu(translator, *part(given.data, given.work, some, pair))
+        figures = bleu(translator, *part(given.data, given.work, some, name.split(" ")[0].split("-")))
         found |= {f"{title}_{key}": value for key, value in figures.items()}
     curve = [json.loads(line) for run in runs for line in (run / METRICS).read_text().splitlines()]
     return {**found, "curve": curve}
@@ -118,20 +135,19 @@ def bleu(translator: Any, source: Path, target: Path) -> dict[str, Any]:
 
 def main() -> None:
     given = trials.arguments(__doc__ or "", "multi30k.json")
-    two = [name for name in TRIALS if name.split(" ", 1)[1] in THEN]
-    begun = {f"{name}{FIRST}" * (name in two) or name: partial(trial, name, given) for name in TRIALS}
-    further = {name: partial(trial, name, given, further=True) for name in two}
-    if given.trial not in further and trials.run(given, begun) is None:  # the first have to be there
-        return
-    found = trials.run(given, begun | further)
+    asked = trainings()
+    every = {name: partial(trial, given, name, training) for name, training in asked.items()}
+    first = {name: every[name] for name, training in asked.items() if training.parent is None}
+    found = trials.in_stages(given, first, every)
     if found is None:
         return
     table = {}
     for name, (case, goal) in TRIALS.items():
-        parts = [found[one] for one in (f"{name}{FIRST}", name) if one in found]
+        parent = asked[name].parent
+        parts = [found[one] for one in (parent, name) if one is not None]
         spent = {key: round(sum(one[key] for one in parts), 1) for key in ("seconds", "cpu_seconds")}
         size = {key: parts[-1][key] for key in ("peak_mib", "parameters")}
-        table[name] = {"case": case, "goal": goal, **measured(name, given), **spent, **size}
+        table[name] = {"case": case, "goal": goal, **measured(given, name, parent), **spent, **size}
     options = {"common": COMMON, **MODELS, "then": THEN}
     results = {"options": options, "penalty": PENALTY, "beam": BEAM, "table": table}
     trials.write(given, found, results)

@@ -120,6 +120,22 @@ def run(
     return found if len(found) == len(trials) else None
 
 
+def in_stages(
+    given: argparse.Namespace, *stages: Mapping[str, Callable[[], dict[str, Any]]]
+) -> dict[str, dict[str, Any]] | None:
+    """The same, where what a stage leaves is needed by those behind it."""
+    known: dict[str, Callable[[], dict[str, Any]]] = {}
+    found: dict[str, dict[str, Any]] | None = {}
+    for stage in stages:
+        known |= stage
+        if given.trial and given.trial not in known:
+            continue
+        found = run(given, known)
+        if found is None:
+            return None
+    return found
+
+
 def place(given: argparse.Namespace, name: str) -> Path:
     """Where the result of a trial is kept."""
     path: Path = given.work / f"{name.replace('/', '-').replace(' ', '_')}.json"
