@@ -50,7 +50,7 @@ def _spread(found: Tensor, real: Tensor) -> Tensor:
 
 def twice(batch: Batch) -> Batch:
     """The pairs of a batch, and behind them the same again."""
-    return Batch(*(None if part is None else torch.cat([part, part]) for part in batch))
+    return Batch._make(None if part is None else torch.cat([part, part]) for part in batch)
 
 
 class TranslateLearner(Learner[Batch]):
