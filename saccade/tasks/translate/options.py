@@ -115,7 +115,9 @@ class TranslateOptions(Course):
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"vocab_size": LEAST_PIECES if self.level in PIECES else 5, "embedding": 1, "hidden": 2, "layers": 1}
-        self.at_least({**least, "max_length": 2, "batch_tokens": 0, "half_width": 1, "coverage_loss": 0, "guided": 0, "r_drop": 0})
+        self.at_least(
+            {**least, "max_length": 2, "batch_tokens": 0, "half_width": 1, "coverage_loss": 0, "guided": 0, "r_drop": 0}
+        )
         if self.batch_tokens and self.batch_size != Course.batch_size:
             raise OptionError(f"--batch-tokens takes the place of --batch-size; got both, {self.batch_size} sentences")
         try:
