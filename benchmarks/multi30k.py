@@ -46,7 +46,6 @@ MODELS: dict[str, dict[str, Any]] = {
         **PRESETS["transformer-tiny"],
         "vocab_size": 5000,
         "dropout": 0.2,
-        "batch_tokens": 1200,
         "epochs": 24,
     },
 }
