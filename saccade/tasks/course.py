@@ -55,7 +55,7 @@ class Course:
             raise OptionError(f"--learning-rate must be above 0; got {self.learning_rate}")
 
     def at_least(self, least: dict[str, float]) -> None:
-        """Refuse an option below the least that it can be.
+        """Refuse an option below the least that it can be, or without an end.
 
         Raises:
             OptionError: naming the option.
@@ -64,6 +64,8 @@ class Course:
             value = getattr(self, name)
             if not value >= lowest:
                 raise OptionError(f"{flag(name)} must be at least {lowest}; got {value}")
+            if value == float("inf"):
+                raise OptionError(f"{flag(name)} must be a number; got {value}")
 
     def epochs_for(self, steps_per_epoch: float) -> int:
         """Passes over the data: as asked, or enough for so many steps, within bounds.

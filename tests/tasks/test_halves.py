@@ -107,14 +107,17 @@ def test_labels_are_smoothed_in_training_alone():
     assert learner.figures([checked])["loss"] == pytest.approx(float(expected[1].detach()), abs=1e-6)
 
 
+def with_and_without(halves, some, **others):
+    """Two learners of one small model, the first with these options, and a batch of two pairs."""
+    torch.manual_seed(1)
+    plain = TranslateOptions(level="char", encoder=halves[0], decoder=halves[1], hidden=8, embedding=8, **others)
+    model, batch = new_model(plain, SAME), collate([[4, 5, 6, 2], [5, 2]], [[4, 2], [5, 6, 7, 2]])
+    return TranslateLearner(model, replace(plain, **some)), TranslateLearner(model, plain), batch
+
+
 @pytest.mark.parametrize("halves", [("lstm", "gru"), ("transformer", "transformer")])
 def test_dropped_tokens_are_read_as_zeros_in_training_alone(halves):
-    torch.manual_seed(1)
-    options = TranslateOptions(
-        level="char", encoder=halves[0], decoder=halves[1], hidden=8, embedding=8, dropout=0.0, token_dropout=0.4
-    )
-    model, batch = new_model(options, SAME), collate([[4, 5, 6, 2], [5, 2]], [[4, 2], [5, 6, 7, 2]])
-    learner, plain = TranslateLearner(model, options), TranslateLearner(model, replace(options, token_dropout=0.0))
+    learner, plain, batch = with_and_without(halves, {"token_dropout": 0.4}, dropout=0.0)
     torch.manual_seed(2)
     found = learner.objective(batch).loss
     torch.manual_seed(2)
@@ -130,13 +133,8 @@ def test_dropped_tokens_are_read_as_zeros_in_training_alone(halves):
 @pytest.mark.parametrize("halves", [("lstm", "gru"), ("transformer", "transformer")])
 def test_what_is_read_twice_shall_agree(halves):
     """The mean of both times, and of each token so many times how far they are apart; nothing where none is dropped."""
-    torch.manual_seed(1)
-    options = TranslateOptions(
-        level="char", encoder=halves[0], decoder=halves[1], hidden=8, embedding=8, dropout=0.3, r_drop=5.0
-    )
-    model, batch = new_model(options, SAME), collate([[4, 5, 6, 2], [5, 2]], [[4, 2], [5, 6, 7, 2]])
-    learner, plain = TranslateLearner(model, options), TranslateLearner(model, replace(options, r_drop=0.0))
-    both = collate([[4, 5, 6, 2], [5, 2]] * 2, [[4, 2], [5, 6, 7, 2]] * 2)
+    learner, plain, batch = with_and_without(halves, {"r_drop": 5.0}, dropout=0.3)
+    model, both = learner.model, collate([[4, 5, 6, 2], [5, 2]] * 2, [[4, 2], [5, 6, 7, 2]] * 2)
     torch.manual_seed(2)
     found = learner.objective(batch)
     torch.manual_seed(2)

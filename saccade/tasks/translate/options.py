@@ -135,14 +135,11 @@ class TranslateOptions(Course):
         for name, share in (("label-smoothing", self.label_smoothing), ("token-dropout", self.token_dropout)):
             if not 0 <= share < 1:
                 raise OptionError(f"--{name} must be at least 0 and below 1; got {share}")
-        if self.copy and self.label_smoothing:
-            few = "words that are not in the source have no probability to be smoothed"
-            raise OptionError(f"--label-smoothing must be 0 with --copy, where {few}; got {self.label_smoothing}")
-        if self.copy and self.r_drop:
-            few = "words that are not in the source have no probability to agree on"
-            raise OptionError(f"--r-drop must be 0 with --copy, where {few}; got {self.r_drop}")
-        if not self.r_drop < float("inf"):
-            raise OptionError(f"--r-drop must be a number; got {self.r_drop}")
+        if self.copy:
+            for name, use in (("label_smoothing", "be smoothed"), ("r_drop", "agree on")):
+                if given := getattr(self, name):
+                    few = f"words that are not in the source have no probability to {use}"
+                    raise OptionError(f"{flag(name)} must be 0 with --copy, where {few}; got {given}")
         if self.r_drop and not (self.dropout or self.token_dropout):
             raise OptionError(f"--r-drop needs --dropout or --token-dropout, or both times are one; got {self.r_drop}")
         if self.feed == "input" and self.attend != "after":
@@ -152,8 +149,6 @@ class TranslateOptions(Course):
 
     def _check_guided(self) -> None:
         """Refuse guidance without links, or links without a weight, and layers that are not there."""
-        if not self.guided < float("inf"):
-            raise OptionError(f"--guided must be a number; got {self.guided}")
         if self.guided and self.alignments is None:
             raise OptionError(f"--guided needs --alignments, the links to be guided by; got {self.guided} alone")
         if self.alignments is not None and not self.guided:

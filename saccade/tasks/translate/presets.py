@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 80,
     },
     # Of Wu et al. 2021, "Good for Misconceived Reasons", for Multi30k: four layers of 128, networks of 256, four heads,
-    # dropout 0.3. Steps are small: of 4,096 tokens they take twice as many passes (LOG.md).
+    # dropout 0.3. Steps are small: of 4,096 tokens they learned more slowly (LOG.md).
     "transformer-tiny": {
         **_TRANSFORMER,
         "hidden": 128,
