@@ -115,7 +115,7 @@ def run_of(given: Namespace, kind: str, way: str, *, guided: bool) -> Path:
 
 
 def trial(given: Namespace, files: Files, kind: str, way: str, *, guided: bool) -> dict[str, Any]:
-    """One training; it goes on where it was killed."""
+    """One training; it goes on where it was killed, and the seconds of one `resumed` are those of its last part."""
     options, parent = COMMON | KINDS[kind], None
     if guided:
         options |= GUIDED[kind] | {"alignments": str(links_of(given, kind, way))}
@@ -126,7 +126,7 @@ def trial(given: Namespace, files: Files, kind: str, way: str, *, guided: bool) 
     translator, spent = trials.timed(folder, TranslateOptions(**options), start)
     lines = (folder / METRICS).read_text().splitlines()
     loss = [round(json.loads(line)["loss"], 4) for line in lines]
-    return {"loss": loss, **spent, **trials.size(translator)}
+    return {"loss": loss, "resumed": start.resume, **spent, **trials.size(translator)}
 
 
 def links_of(given: Namespace, kind: str, way: str) -> Path:

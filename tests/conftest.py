@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from made import CAPTION, COLOURS, LINES, TONES, TRANSCRIBE, draw_line, paint, t
 os.environ.setdefault("COLUMNS", "120")
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it to what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C is tested, in processes that inherit this
 
 
 class Said(NamedTuple):
