@@ -53,6 +53,7 @@ TABLES = (
     "multi30k",
     "joeynmt",
     "engines",
+    "alignments",
     "spoken_digits",
     "spelled_words",
     "scattered_digits",
