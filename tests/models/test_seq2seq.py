@@ -116,6 +116,7 @@ def test_no_attention_sees_the_source_through_its_summary_alone():
     assert memory.memory.value.shape == (3, 1, 6)
 
 
+@pytest.mark.slow  # the quick laws of attention export every mechanism by itself
 @every_mechanism
 def test_it_exports(name):
     source, lengths, target = batch()

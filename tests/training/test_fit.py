@@ -23,7 +23,7 @@ from saccade.tasks.base import Start
 from saccade.tasks.load import load
 from saccade.tasks.translate.options import TranslateOptions
 from saccade.training.fit import fit
-from saccade.training.module import plan
+from saccade.training.module import Plan, plan
 from saccade.training.schedules import learning_rate_factor
 
 SMALL = TranslateOptions(level="char", embedding=8, hidden=16, epochs=60, batch_size=16, dropout=0.2, patience=3)
@@ -54,6 +54,12 @@ def start_process(pairs: Path, folder: Path) -> subprocess.Popen:
     )
 
 
+@pytest.fixture
+def short(monkeypatch):
+    """Three rounds of 30 steps, whatever the epochs: a round has at least 200 otherwise."""
+    monkeypatch.setattr("saccade.training.fit.plan", lambda options, batches: Plan(3, 30, batches))
+
+
 def test_plans_cover_the_epochs():
     for per_epoch in (1, 13, 199, 200, 997, 1000, 31337):
         for epochs in (1, 2, 7, 200):
@@ -64,8 +70,8 @@ def test_plans_cover_the_epochs():
     assert max(learning_rate_factor(step, 500) for step in range(500)) == 1
 
 
-def test_same_seed_same_weights_and_another_seed_others(tmp_path, digits):
-    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=9, batch_size=16)
+def test_same_seed_same_weights_and_another_seed_others(tmp_path, digits, short):
+    options = TranslateOptions(level="char", embedding=8, hidden=16, batch_size=16)
     weights = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(tmp_path / name, digits, TranslateOptions(**{**vars(options), "seed": seed}))
@@ -111,8 +117,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, digits, seed)
     ],
     ids=str,
 )
-def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch, more):
-    options = TranslateOptions(level="char", embedding=8, hidden=16, epochs=27, dropout=0.2, **more)
+def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch, short, more):
+    options = TranslateOptions(level="char", embedding=8, hidden=16, dropout=0.2, **more)
     train(tmp_path / "whole", digits, options)
 
     class Died(BaseException):
@@ -123,14 +129,15 @@ def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monke
     original = TrainingModule.on_train_batch_start
 
     def die(self, batch, batch_idx):
-        if self.global_step == 300:
+        if self.global_step == 45:
             raise Died
         original(self, batch, batch_idx)
 
-    monkeypatch.setattr(TrainingModule, "on_train_batch_start", die)
-    with pytest.raises(Died):
-        train(tmp_path / "killed", digits, options)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "on_train_batch_start", die)
+        with pytest.raises(Died):
+            train(tmp_path / "killed", digits, options)
+    assert (tmp_path / "killed" / "checkpoints" / "last.ckpt").exists()
     torch.rand(7)  # whatever the process did in between
     train(tmp_path / "killed", digits, options, resume=True)
     for name in ("weights.safetensors", "metrics.jsonl"):
@@ -281,7 +288,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, digits):
     """A limit on file size stands in for a full disk: weights and checkpoint cannot be written."""
     program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
     program += "from saccade.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
-    arguments = ["train", "translate", "--train", digits, "--out", tmp_path / "run", "--level", "char", "--epochs", "9"]
+    arguments = ["train", "translate", "--train", digits, "--out", tmp_path / "run", "--level", "char", "--hidden", 32]
     done = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -295,7 +302,6 @@ def test_a_disk_that_fills_later_leaves_the_checkpoint_before(tmp_path, digits, 
     from saccade import files
     from saccade.cli import main
     from saccade.training import callbacks
-    from saccade.training.module import Plan
 
     monkeypatch.setattr("saccade.training.fit.plan", lambda options, batches: Plan(3, 5, batches))
     arguments = ["train", "translate", "--train", digits, "--level", "char", "--hidden", 16, "--device", "cpu"]
