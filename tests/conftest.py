@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from made import CAPTION, COLOURS, LINES, TONES, TRANSCRIBE, draw_line, paint, tones
+from made import CAPTION, COLOURS, LINES, TAG, TONES, TRANSCRIBE, draw_line, paint, tones
 
 os.environ.setdefault("COLUMNS", "120")
 if not torch.cuda.is_available():
@@ -169,9 +169,8 @@ def tag_run(tmp_path_factory: pytest.TempPathFactory, names: Path) -> Path:
     """A tagger of the names, with attention; read it, do not change it."""
     from saccade.tasks.tag.options import TagOptions
 
-    sizes = {"embedding": 12, "hidden": 16, "character_hidden": 8, "character_embedding": 6}
     options = TagOptions(
-        attention="additive", cased=False, epochs=8, batch_size=16, learning_rate=0.01, dropout=0.1, **sizes
+        attention="additive", cased=False, epochs=8, batch_size=16, learning_rate=0.01, dropout=0.1, **TAG
     )
     return _fitted(tmp_path_factory.mktemp("runs") / "names", options, (names,))
 

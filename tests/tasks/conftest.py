@@ -43,14 +43,18 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 @pytest.fixture
 def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: Callable[..., Any]) -> Callable[..., None]:
-    """Train; train again, die inside the second round, go on without the file `gone`: it ends with the same bits."""
+    """Train; train again, die inside the second round, go on without the file `gone`: it ends with the same bits.
 
-    def check(options: Course, *paths: Path, gone: Path | None = None) -> None:
+    A round has so many `steps`.
+    """
+
+    def check(options: Course, *paths: Path, gone: Path | None = None, steps: int = 5) -> None:
+        monkeypatch.setattr("saccade.training.fit.plan", lambda options, per_epoch: Plan(3, steps, per_epoch))
         train(tmp_path / "whole", options, *paths)
         original = TrainingModule.on_train_batch_start
 
         def die(self: TrainingModule, batch: Any, batch_idx: int) -> None:
-            if self.global_step == 8:
+            if self.global_step == steps + 3:
                 raise Died
             original(self, batch, batch_idx)
 
@@ -58,6 +62,7 @@ def resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: Callable[...
             patch.setattr(TrainingModule, "on_train_batch_start", die)
             with pytest.raises(Died):
                 train(tmp_path / "killed", options, *paths)
+        assert (tmp_path / "killed" / "checkpoints" / "last.ckpt").exists()
         torch.rand(7)  # whatever the process did in between
         if gone is not None:
             gone.unlink()

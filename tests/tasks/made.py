@@ -12,6 +12,7 @@ LINES = {
     "width": 0,
     "halvings": 1,
 }
+TAG = {"embedding": 12, "hidden": 16, "character_hidden": 8, "character_embedding": 6}
 TRANSCRIBE = {"level": "word", "rate": 8000, "mels": 16, "embedding": 8, "hidden": 16, "batch_size": 8}
 TRANSCRIBE |= {"encoder_layers": 2, "halvings": 1, "masks": 0, "ctc": 0.5}
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made import CAPTION, LINES, TRANSCRIBE
+from made import CAPTION, LINES, TAG, TRANSCRIBE
 from torch import nn
 
 from saccade.tasks.base import Start
@@ -28,7 +28,6 @@ from saccade.tasks.translate.options import TranslateOptions
 SMALL: dict[str, Any] = {"level": "char", "hidden": 16}
 BOTH: dict[str, Any] = {**SMALL, "encoder": "transformer", "decoder": "transformer", "heads": 2, "feedforward": 24}
 TIED: dict[str, Any] = {"shared": True, "tied": "all"}
-TAGS: dict[str, Any] = {"embedding": 12, "hidden": 16, "character_hidden": 8, "character_embedding": 6}
 FROZEN: dict[str, tuple[str, Course, float]] = {
     "translate": ("digits", TranslateOptions(**SMALL, embedding=12), 3.16649),
     "translate, gru, input feeding": (
@@ -51,7 +50,7 @@ FROZEN: dict[str, tuple[str, Course, float]] = {
         3.22780,
     ),
     "classify": ("films", ClassifyOptions(embedding=12, hidden=16), 1.25741),
-    "tag": ("names", TagOptions(attention="additive", **TAGS), 1.31340),
+    "tag": ("names", TagOptions(attention="additive", **TAG), 1.31340),
     "regress": ("waves", RegressOptions(horizon=3, window=12, hidden=16, patch=2), 3.83908),
     "caption": ("painted", CaptionOptions(**CAPTION), 2.80184),
     "caption, lines": ("lines_of_text", CaptionOptions(**{**CAPTION, **LINES}), 3.26908),

@@ -186,3 +186,18 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_target_tokens():
     counted = sum(one.counted.item() for one in alone)
     assert counted == whole.counted.item() == 3 + 8 + 2
     assert whole.loss.item() == pytest.approx(sum(one.total.item() for one in alone) / counted, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"batch_size": 16},
+        {"batch_size": 16, "copy": True},
+        {"batch_size": 16, "attention": "reinforce"},  # also draws, and keeps a baseline
+        {"batch_tokens": 150, "shared": True},  # the round ends within an epoch
+    ],
+    ids=str,
+)
+def test_resumed_it_ends_with_the_same_bits(resumed, digits, more):
+    """A round of 30 steps is longer than an epoch of batches of 16."""
+    resumed(TranslateOptions(level="char", embedding=8, hidden=16, dropout=0.2, **more), digits, steps=30)

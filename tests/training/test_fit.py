@@ -54,12 +54,6 @@ def start_process(pairs: Path, folder: Path) -> subprocess.Popen:
     )
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """Three rounds of 30 steps, whatever the epochs: a round has at least 200 otherwise."""
-    monkeypatch.setattr("saccade.training.fit.plan", lambda options, batches: Plan(3, 30, batches))
-
-
 def test_plans_cover_the_epochs():
     for per_epoch in (1, 13, 199, 200, 997, 1000, 31337):
         for epochs in (1, 2, 7, 200):
@@ -70,7 +64,8 @@ def test_plans_cover_the_epochs():
     assert max(learning_rate_factor(step, 500) for step in range(500)) == 1
 
 
-def test_same_seed_same_weights_and_another_seed_others(tmp_path, digits, short):
+def test_same_seed_same_weights_and_another_seed_others(tmp_path, digits, monkeypatch):
+    monkeypatch.setattr("saccade.training.fit.plan", lambda options, batches: Plan(3, 30, batches))
     options = TranslateOptions(level="char", embedding=8, hidden=16, batch_size=16)
     weights = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -105,43 +100,6 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, digits, seed)
     assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
     assert (killed / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
     assert not [path for path in killed.iterdir() if path.name.startswith("scratch")]
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"batch_size": 16},
-        {"batch_size": 16, "copy": True},
-        {"batch_size": 16, "attention": "reinforce"},  # also draws, and keeps a baseline
-        {"batch_tokens": 150, "shared": True},  # the round ends within an epoch
-    ],
-    ids=str,
-)
-def test_resumed_from_a_round_it_ends_with_the_same_bits(tmp_path, digits, monkeypatch, short, more):
-    options = TranslateOptions(level="char", embedding=8, hidden=16, dropout=0.2, **more)
-    train(tmp_path / "whole", digits, options)
-
-    class Died(BaseException):
-        pass
-
-    from saccade.training.module import TrainingModule
-
-    original = TrainingModule.on_train_batch_start
-
-    def die(self, batch, batch_idx):
-        if self.global_step == 45:
-            raise Died
-        original(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingModule, "on_train_batch_start", die)
-        with pytest.raises(Died):
-            train(tmp_path / "killed", digits, options)
-    assert (tmp_path / "killed" / "checkpoints" / "last.ckpt").exists()
-    torch.rand(7)  # whatever the process did in between
-    train(tmp_path / "killed", digits, options, resume=True)
-    for name in ("weights.safetensors", "metrics.jsonl"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_run_holds_what_it_should(run_folder):
