@@ -9,17 +9,21 @@ BIN := .venv/Scripts
 endif
 INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
 INSTALLED := .venv/installed
+# Tests run one to a core, each on one thread.
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-all lint types benchmarks constraints clean
+.PHONY: demo test test-slow test-all lint types benchmarks constraints clean
 
 demo: $(INSTALLED)
 	$(BIN)/saccade demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist worksteal
+	$(PYTEST) -m "not slow"
 
-test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q
+test-slow: $(INSTALLED)
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

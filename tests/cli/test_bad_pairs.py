@@ -3,7 +3,6 @@
 import gzip
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -157,7 +156,6 @@ def test_a_line_of_ten_thousand_words_in_training_is_left_out_and_counted(run, t
 
 
 def test_a_line_of_ten_thousand_words_is_answered_with_nothing_and_said_so(run, tmp_path, trained):
-    begun = time.monotonic()
     status, out, said = run("predict", trained, "12", LONG, "7", "--attention", tmp_path / "looked.jsonl")
     assert (status, len(out.split("\n"))) == (0, 4)
     assert out.split("\n")[1] == ""
@@ -177,7 +175,6 @@ def test_a_line_of_ten_thousand_words_is_answered_with_nothing_and_said_so(run, 
     status, _, said = run("show", trained, LONG, "--page", tmp_path / "map.html")
     assert (status, said[0]) == (1, f"saccade: {line}")
     assert not (tmp_path / "map.html").exists()
-    assert time.monotonic() - begun < 60
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
