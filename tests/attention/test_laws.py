@@ -378,6 +378,7 @@ def test_autocast_keeps_scores_and_sums_in_float32(name):
         torch.testing.assert_close(looked(attended).sum(-1), torch.ones(BATCH, QUERY), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow  # that no mechanism breaks the graph, quick exports show
 @every_mechanism
 def test_compiles_whole(name):
     case = mechanism(name, torch.float32)

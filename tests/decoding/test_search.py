@@ -216,8 +216,9 @@ def plain(
 
 
 @pytest.mark.parametrize("early", [False, True])
-@pytest.mark.parametrize("penalty", [None, power(0.8), wu(0.6)])
-@pytest.mark.parametrize("vocab", [9, 3001])
+@pytest.mark.parametrize(
+    ("vocab", "penalty"), [(9, None), (9, power(0.8)), (9, wu(0.6)), (3001, wu(0.6))], ids=["no", "power", "wu", "wide"]
+)
 def test_it_finds_what_a_textbook_search_finds(vocab, penalty, early):
     limits, beam = [9, 4, 12, 7, 12], 3
     model = Wide(vocab, ends=7.0 if early else 4.0)

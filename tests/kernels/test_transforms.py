@@ -92,6 +92,7 @@ def test_vmap_and_gradients_of_each_sentence(dtype):
     close(each, together)
 
 
+@pytest.mark.slow
 @every_dtype
 def test_compiles_whole_in_another_model(dtype):
     inputs = made(dtype)

@@ -456,10 +456,14 @@ def test_nothing_overflows_and_letters_stand_out(show, tmp_path, request, drawn,
 
 # The contrast of WCAG 2.2 between the letters of what is in sight and what is behind them.
 CONTRAST = """() => {
+  const known = new Map();  // a canvas for each element would take seconds
   const numbers = (colour) => {
-    const pen = document.createElement("canvas").getContext("2d");
-    pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
-    return [...pen.getImageData(0, 0, 1, 1).data];
+    if (!known.has(colour)) {
+      const pen = document.createElement("canvas").getContext("2d");
+      pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+      known.set(colour, [...pen.getImageData(0, 0, 1, 1).data]);
+    }
+    return known.get(colour);
   };
   const behind = (one) => {
     for (let at = one; at; at = at.parentElement) {
