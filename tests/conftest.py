@@ -15,7 +15,7 @@ import torch
 from made import CAPTION, COLOURS, LINES, TAG, TONES, TRANSCRIBE, draw_line, paint, tones
 
 os.environ.setdefault("COLUMNS", "120")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run one to a core, and so does what they start
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run one to a core, and so does what they start
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it to what runs in the background

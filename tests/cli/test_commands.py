@@ -94,7 +94,7 @@ def test_ctrl_c_while_waiting_for_a_line_is_one_line(run_folder):
     process.stdin.flush()
     assert process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=20) == 130
     assert process.stderr.read() == b"saccade: interrupted\n"
     for pipe in (process.stdin, process.stdout, process.stderr):
         pipe.close()
